@@ -1,0 +1,1 @@
+"""The analytical Fisher information, shipped: subjects under test that a user may also call."""

@@ -1,0 +1,1 @@
+"""What must hold: one module per claim, the case generators, and the tolerances."""
