@@ -17,7 +17,7 @@ Noise: TypeAlias = float | npt.NDArray[Any]
 """A scalar, or one value per point, shape (B,)."""
 
 Rounding: TypeAlias = Callable[[Array], Array]
-"""Applied once to the squared distances: how a verdict measures what rounding them costs."""
+"""Applied once to an intermediate result: how a verdict measures what rounding it costs."""
 
 
 class Distribution(Protocol):
@@ -119,3 +119,28 @@ def as_noise_levels(alpha: Noise, sigma: Noise, batch: int) -> tuple[Array, Arra
             )
         levels.append(np.broadcast_to(array, (batch,)))
     return levels[0], levels[1]
+
+
+WEIGHT_SUM_TOLERANCE = 1e-6
+"""Weights that come from float32 code sum to 1 only up to its rounding."""
+
+
+def normalised_weights(weights: Array | None, count: int) -> Array:
+    """Return ``weights``, or uniform ones, as an array of shape (count,) that sums to 1.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit, a weight is negative, or they do not sum to 1 within 1e-6.
+    """
+    if weights is None:
+        return np.full(count, 1 / np.float64(count))
+    array = as_float_array(weights, "weights")
+    if array.shape != (count,):
+        raise ValueError(f"weights must have shape ({count},), one per component; got {array.shape}.")
+    if (array < 0).any():
+        raise ValueError(f"weights must not be negative; the smallest is {array.min()}.")
+    total = array.sum()
+    if abs(total - 1) > WEIGHT_SUM_TOLERANCE:
+        raise ValueError(f"weights must sum to 1; they sum to {total}. Divide them by their sum.")
+    return array / total

@@ -1,0 +1,57 @@
+"""The accuracy report: one HTML file that opens offline, made from ``results.json`` alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from afi_verify.report.page import render
+from afi_verify.report.reading import read_results
+
+__all__ = ["render_report", "write_report"]
+
+
+def render_report(results_json: dict[str, Any]) -> str:
+    """Render the report of a run.
+
+    Parameters
+    ----------
+    results_json : dict
+        The parsed ``results.json``; nothing else is read.
+
+    Returns
+    -------
+    str
+        A complete HTML document that fetches nothing.
+
+    Raises
+    ------
+    ValueError
+        If the data has another schema, is incomplete, or contradicts itself.
+    """
+    return render(read_results(results_json))
+
+
+def write_report(results_path: Path, html_path: Path) -> None:
+    """Render the report of the run stored at ``results_path`` to ``html_path``, whole or not at all.
+
+    Parameters
+    ----------
+    results_path : Path
+        A ``results.json``.
+    html_path : Path
+        Where the HTML goes; replaced if it exists.
+
+    Raises
+    ------
+    ValueError
+        If the file is no JSON, has another schema, is incomplete, or contradicts itself.
+    OSError
+        If a file cannot be read or written; what was at ``html_path`` is then unchanged.
+    """
+    try:
+        document = json.loads(results_path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{results_path} is no JSON file: {error}") from error
+    partial = html_path.with_name(html_path.name + ".partial")
+    partial.write_text(render_report(document), encoding="utf-8", newline="\n")
+    partial.replace(html_path)

@@ -1,0 +1,105 @@
+"""The first screen: is it right, how accurate is it, what to do next."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from afi_verify.report.wording import plural, times
+from afi_verify.results import CheckResult, Results, Verdict, count_verdicts
+
+URGENCY = (
+    Verdict.ERROR,
+    Verdict.FAIL,
+    Verdict.UNDECIDED,
+    Verdict.INACCURATE,
+    Verdict.VACUOUS,
+    Verdict.NOT_PROVIDED,
+)
+"""What to look at first; a crash comes before a wrong number, because it hides what the numbers are."""
+
+MOST_STEPS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """The overall answer in one sentence, and the verdict whose colour it wears."""
+
+    tone: Verdict
+    answer: str
+    detail: str
+
+
+def headline(results: Results) -> Headline:
+    """Answer "is it right?" in a sentence that never calls green what did not run."""
+    counts = count_verdicts(results.checks)
+    ran = counts["planned"] - counts[Verdict.NOT_PROVIDED]
+    if results.problems:
+        unusable = f"{plural(len(results.problems), 'input')} could not be used"
+        return Headline(Verdict.ERROR, f"Not verified: {unusable}.", _detail(counts))
+    if ran == 0:
+        return Headline(Verdict.VACUOUS, "Nothing was verified: no check ran.", _detail(counts))
+    if counts[Verdict.FAIL]:
+        return Headline(Verdict.FAIL, f"Not right: {counts['fail']} of {plural(ran, 'check')} failed.", _detail(counts))
+    if counts[Verdict.ERROR]:
+        broke = f"{counts['error']} of {plural(ran, 'check')} gave no usable answer"
+        return Headline(Verdict.ERROR, f"Not verified: {broke}.", _detail(counts))
+    if counts[Verdict.UNDECIDED]:
+        open_ = f"{counts['undecided']} of {plural(ran, 'check')} could not be decided"
+        return Headline(Verdict.UNDECIDED, f"Not settled: {open_}.", _detail(counts))
+    if counts[Verdict.INACCURATE]:
+        loses = f"{counts['inaccurate']} of {plural(ran, 'check')} lose digits they could have kept"
+        return Headline(Verdict.INACCURATE, f"Right formulas, inaccurate code: {loses}.", _detail(counts))
+    if counts[Verdict.VACUOUS]:
+        blind = f"{counts['vacuous']} of {plural(ran, 'check')} could not have told"
+        return Headline(Verdict.VACUOUS, f"Nothing wrong found, but {blind}.", _detail(counts))
+    passed = "the one check that ran passes" if ran == 1 else f"all {ran} checks that ran pass"
+    return Headline(Verdict.PASS, f"Right: {passed}.", _detail(counts))
+
+
+def _detail(counts: dict[str, int]) -> str:
+    missing = counts[Verdict.NOT_PROVIDED]
+    if not missing:
+        return ""
+    verb = "was" if missing == 1 else "were"
+    return f"{plural(missing, 'planned check')} {verb} not run because the adapter does not provide the role."
+
+
+def accuracy(results: Results) -> str:
+    """Answer "how accurate?": the largest error, relative to its limit, among what is right."""
+    right = [check for check in results.checks if check.verdict is Verdict.PASS and check.worst_error is not None]
+    lossy = [check for check in results.checks if check.verdict is Verdict.INACCURATE]
+    sentences = []
+    if right:
+        worst = max(right, key=_strain)
+        sentences.append(
+            f"The passing checks stay within {times(worst.worst_error)} the attainable error "
+            f"(limit {times(worst.limit)})."
+        )
+    if lossy:
+        sentences.append(f"Inaccurate code is up to {times(max(lossy, key=_strain).worst_error)} off.")
+    return " ".join(sentences) or "No check passes, so there is no accuracy to speak of."
+
+
+def next_steps(checks: Sequence[CheckResult]) -> list[int]:
+    """Return the positions of the checks to look at first, at most `MOST_STEPS`.
+
+    One per role before a second of the same role: a broken function often fails several claims at once.
+    Roles that are not provided are no step: only the user knows whether the code should have them.
+    """
+    wanted = URGENCY[:-1]
+    order = sorted(
+        (index for index, check in enumerate(checks) if check.verdict in wanted),
+        key=lambda index: wanted.index(checks[index].verdict),
+    )
+    seen: set[tuple[str, ...]] = set()
+    first, later = [], []
+    for index in order:
+        key = (*checks[index].id.split("/")[:2], checks[index].role)
+        (later if key in seen else first).append(index)
+        seen.add(key)
+    return (first + later)[:MOST_STEPS]
+
+
+def _strain(check: CheckResult) -> float:
+    error = math.inf if check.worst_error is None or math.isnan(check.worst_error) else check.worst_error
+    return error / check.limit if check.limit > 0 else math.inf

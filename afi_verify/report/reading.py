@@ -1,0 +1,117 @@
+"""Reads a parsed ``results.json`` back into the dataclasses of `afi_verify.results`, or says where it is wrong."""
+
+import dataclasses
+import math
+import types
+import typing
+from enum import Enum
+from typing import Any
+
+from afi_verify.results import SCHEMA, Results, count_verdicts
+
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def read_results(document: object) -> Results:
+    """Turn the parsed JSON of one run into `Results`.
+
+    Fields that this version does not know are ignored, so that additions to the format break no reader.
+
+    Parameters
+    ----------
+    document : object
+        What ``json.loads`` returned.
+
+    Returns
+    -------
+    Results
+        The same data with types; ``"nan"`` and ``"inf"`` have become floats.
+
+    Raises
+    ------
+    ValueError
+        If the schema is another one, a field is missing or has the wrong type, a verdict is unknown, or a
+        stated sum differs from the checks that are listed.
+    """
+    if not isinstance(document, dict):
+        raise ValueError(f"results.json must hold a JSON object, not {_kind(document)}")
+    schema = document.get("schema")
+    if schema != SCHEMA:
+        raise ValueError(
+            f"cannot read results with schema {schema!r}: this version of afi-verify reads {SCHEMA!r}; "
+            "run the verification again, or use the version that wrote the file"
+        )
+    results = typing.cast("Results", _build(Results, document, ""))
+    _check_sum(document, count_verdicts(results.checks), "sum")
+    for index, (adapter, entry) in enumerate(zip(results.adapters, document["adapters"], strict=True)):
+        _check_sum(entry, count_verdicts(adapter.checks), f"adapters[{index}].sum")
+    return results
+
+
+def _check_sum(entry: dict[str, Any], counted: dict[str, int], where: str) -> None:
+    # A report whose sums do not add up would hide what did not run, so it is not drawn at all.
+    if entry.get("sum", counted) != counted:
+        raise ValueError(f"{where}: says {entry['sum']!r}, but the checks listed add up to {counted!r}")
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _build_dataclass(kind, value, where)
+    if kind is float:
+        return _build_float(value, where)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        known = [member.value for member in kind]
+        if value not in known:
+            raise ValueError(f"{where}: {value!r} is none of {known}")
+        return kind(value)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return None if value is None else _build(arguments[0], value, where)
+    if origin is tuple:
+        items = _expect(list, value, where)
+        return tuple(_build(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(items))
+    if origin is dict:
+        mapping = _expect(dict, value, where)
+        return {key: _build(arguments[1], item, f"{where}[{key!r}]") for key, item in mapping.items()}
+    return _expect(kind, value, where)
+
+
+def _build_dataclass(kind: type, value: Any, where: str) -> Any:
+    entry = _expect(dict, value, where or "results")
+    hints = typing.get_type_hints(kind)
+    arguments = {}
+    for field in dataclasses.fields(kind):
+        inner = f"{where}.{field.name}" if where else field.name
+        if field.name in entry:
+            arguments[field.name] = _build(hints[field.name], entry[field.name], inner)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{inner}: missing")
+    return kind(**arguments)
+
+
+def _build_float(value: Any, where: str) -> float:
+    if isinstance(value, str) and value in _NON_FINITE:
+        return _NON_FINITE[value]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{where}: expected a number, 'nan', 'inf' or '-inf', got {_kind(value)}")
+    return float(value)
+
+
+def _expect(kind: type, value: Any, where: str) -> Any:
+    # bool is an int to isinstance, but a seed of true is a mistake.
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{where}: expected {_NAMES[kind]}, got {_kind(value)}")
+    return value
+
+
+_NAMES: dict[type, str] = {
+    str: "a string",
+    int: "an integer",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else _NAMES.get(type(value), "a number")

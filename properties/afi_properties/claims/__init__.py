@@ -1,0 +1,1 @@
+"""One module per statement of the paper; each defines ``CLAIMS``."""

@@ -1,0 +1,99 @@
+"""Products with the Jacobian of epsilon, and its trace: eq. 9, 15 and 19.
+
+Eq. 9 and 19 both call ``J v`` what differentiates ``<eps, v>``, which is ``J^T v``. For the exact epsilon they
+are the same; for a trained one they differ. Here each role is held to its own name.
+"""
+
+from collections.abc import Callable
+
+from afi_properties.claim import DIRAC_PARAMETERS, POINT_PARAMETERS, Claim, Formula
+from afi_properties.claims.mistakes import per_point
+from afi_properties.inputs import Inputs
+from afi_properties.problem import Array
+
+
+def vjp(i: Inputs) -> Array:
+    """``J^T v / sigma`` (eq. 19)."""
+    if i.skew is None:
+        return i.law.fisher_vector_product(i.x, i.v, i.alpha, i.sigma)
+    return per_point(1 / i.sigma, i.skew.vjp(i.x, i.v, i.sigma))
+
+
+def jvp(i: Inputs) -> Array:
+    """``J v / sigma`` (eq. 9)."""
+    if i.skew is None:
+        return i.law.fisher_vector_product(i.x, i.v, i.alpha, i.sigma)
+    return per_point(1 / i.sigma, i.skew.jvp(i.x, i.v, i.sigma))
+
+
+def trace(i: Inputs) -> Array:
+    """``tr J / sigma`` (eq. 15)."""
+    if i.skew is None:
+        return i.law.fisher_trace(i.x, i.alpha, i.sigma)
+    return i.skew.trace(i.x, i.sigma) / i.sigma
+
+
+def _common(truth: Callable[[Inputs], Array]) -> dict[str, Formula]:
+    return {
+        "sign": lambda i: -truth(i),
+        "not divided by sigma": lambda i: per_point(i.sigma, truth(i)),
+        "sigma^2 for sigma": lambda i: per_point(1 / i.sigma, truth(i)),
+    }
+
+
+def _if_skew(formula: Callable[[Inputs], Array]) -> Formula:
+    # In one dimension, and for the exact epsilon, a Jacobian is its own transpose.
+    return lambda i: None if i.skew is None or i.dimension == 1 else formula(i)
+
+
+def _sum_of_entries(i: Inputs) -> Array | None:
+    return None if i.skew is None or i.dimension == 1 else i.skew.sum_of_entries(i.x, i.sigma) / i.sigma
+
+
+def _isotropic_trace(i: Inputs) -> Array | None:
+    return i.dimension / i.sigma**2 if i.skew is None else None
+
+
+_PARAMETERS = POINT_PARAMETERS | DIRAC_PARAMETERS | {"eps_fn"}
+
+CLAIMS = (
+    Claim(
+        role="fisher_vector_product_vjp",
+        label="eq-19",
+        family="dirac",
+        statement="Jᵀv/σ, J the Jacobian of ε at x: the gradient of ⟨ε(x, t), v⟩ over σ",
+        answer="point",
+        truth=vjp,
+        wrong={**_common(vjp), "J v for J^T v": _if_skew(jvp)},
+        parameters=_PARAMETERS | {"v"},
+        eps_kinds=("exact", "skew"),
+    ),
+    Claim(
+        role="fisher_vector_product_jvp",
+        label="eq-9",
+        family="dirac",
+        statement="J v/σ, J the Jacobian of ε at x: the directional derivative of ε along v over σ",
+        printed="F v ≈ (1/σ) ∂ε/∂x v = (1/σ) ∂⟨ε, v⟩/∂x: the last is Jᵀv, equal to J v only if J is symmetric",
+        answer="point",
+        truth=jvp,
+        wrong={**_common(jvp), "J^T v for J v": _if_skew(vjp)},
+        parameters=_PARAMETERS | {"v"},
+        eps_kinds=("exact", "skew"),
+    ),
+    Claim(
+        role="fisher_trace_autodiff",
+        label="eq-15",
+        family="dirac",
+        statement="tr J/σ = (1/σ) Σₖ ∂εₖ/∂xₖ",
+        printed="(1/σ) Σₖ ∂⟨ε, eₖ⟩/∂x: a vector; its k-th entry is meant",
+        answer="scalar",
+        truth=trace,
+        wrong={
+            **_common(trace),
+            "sum of all entries for the diagonal": _sum_of_entries,
+            "covariance ignored": _isotropic_trace,
+        },
+        parameters=_PARAMETERS,
+        eps_kinds=("exact", "skew"),
+    ),
+)

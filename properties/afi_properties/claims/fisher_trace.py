@@ -1,0 +1,57 @@
+"""The trace of the Fisher matrix: Prop. 5 (eq. 16), and the trace of Prop. 3."""
+
+import numpy as np
+
+from afi_properties.claim import (
+    DIRAC_PARAMETERS,
+    HEAD_PARAMETERS,
+    MIXTURE_PARAMETERS,
+    POINT_PARAMETERS,
+    PREDICTION_PARAMETERS,
+    Claim,
+)
+from afi_properties.claims import trace_matching
+from afi_properties.claims.mistakes import fisher_mistakes
+from afi_properties.inputs import Inputs
+from afi_properties.problem import Array
+
+
+def truth(i: Inputs) -> Array:
+    """``tr F`` (eq. 16); by eq. 17 where the head was handed over, whose rounding then counts."""
+    if i.handed_head is not None:
+        return trace_matching.truth(i)
+    return i.law.fisher_trace(i.x, i.alpha, i.sigma)
+
+
+def _identity(i: Inputs) -> Array:
+    return np.full(len(i.x), float(i.dimension))
+
+
+def _outer_product(i: Inputs, m: Array) -> Array:
+    return np.asarray((m * m).sum(axis=1))
+
+
+_WRONG = fisher_mistakes(truth, _identity, _outer_product)
+
+CLAIMS = (
+    Claim(
+        role="fisher_trace",
+        label="prop-5",
+        family="dirac",
+        statement="tr F = d/σ² − α²/σ⁴ · (Σ wᵢ ‖yᵢ‖² − ‖Σ wᵢ yᵢ‖²)",
+        answer="scalar",
+        truth=truth,
+        wrong=_WRONG,
+        parameters=POINT_PARAMETERS | DIRAC_PARAMETERS | PREDICTION_PARAMETERS | HEAD_PARAMETERS,
+    ),
+    Claim(
+        role="fisher_trace",
+        label="prop-5",
+        family="gaussian-mixture",
+        statement="tr F = d/σ² − α²/σ⁴ · (E[‖x₀‖² | x_t] − ‖E[x₀ | x_t]‖²)",
+        answer="scalar",
+        truth=truth,
+        wrong=_WRONG,
+        parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS,
+    ),
+)

@@ -1,0 +1,85 @@
+"""Wrong formulas that several claims have in common.
+
+The Fisher matrix, its operator and its trace are all ``identity / sigma^2 - (alpha / sigma^2)^2 covariance``,
+so the ways to get them wrong are the same; each role says what its terms are. Wrong weights are wrong
+everywhere.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from afi_properties.claim import Formula
+from afi_properties.inputs import Inputs
+from afi_properties.problem import Array
+
+Answer = Callable[[Inputs], Array]
+
+
+def weight_mistakes(truth: Answer) -> Mapping[str, Formula]:
+    """Return the formulas that are right but for the weights of the atoms or components."""
+
+    def prior_ignored(i: Inputs) -> Array | None:
+        weights = i.law.weights
+        assert weights is not None
+        if (weights == weights[0]).all():
+            return None
+        return truth(dataclasses.replace(i, law=dataclasses.replace(i.law, weights=None)))
+
+    def distances_ignored(i: Inputs) -> Array:
+        # Distances of zero leave the prior weights as the posterior.
+        return truth(dataclasses.replace(i, law=dataclasses.replace(i.law, round_distances=np.zeros_like)))
+
+    return {"prior weights ignored": prior_ignored, "distances ignored in the weights": distances_ignored}
+
+
+def fisher_mistakes(
+    truth: Answer, identity: Answer, outer_product: Callable[[Inputs, Array], Array]
+) -> Mapping[str, Formula]:
+    """Return the wrong formulas of a role whose answer is linear in the Fisher matrix.
+
+    Parameters
+    ----------
+    truth
+        The role's answer.
+    identity
+        The role's answer if the Fisher matrix were the identity.
+    outer_product
+        The role's answer if the Fisher matrix were ``m m^T``, for ``m`` of shape (B, d).
+    """
+
+    def isotropic(i: Inputs) -> Array:
+        return per_point(i.sigma**-2, identity(i))
+
+    def covariance(i: Inputs) -> Array:
+        # Solves the claim for it. The digits lost do not matter: a margin is an order of magnitude.
+        return per_point((i.sigma**2 / i.alpha) ** 2, isotropic(i) - truth(i))
+
+    def with_factor(factor: Callable[[Inputs], Array]) -> Formula:
+        return lambda i: isotropic(i) + per_point(factor(i), covariance(i))
+
+    def alpha_for_its_square(i: Inputs) -> Array | None:
+        return None if (i.alpha == 1).all() else with_factor(lambda i: -i.alpha / i.sigma**4)(i)
+
+    def with_mean_square(count: int) -> Formula:
+        def formula(i: Inputs) -> Array:
+            mean = i.law.posterior_mean(i.x, i.alpha, i.sigma)
+            return truth(i) - per_point(count * (i.alpha / i.sigma**2) ** 2, outer_product(i, mean))
+
+        return formula
+
+    return {
+        "covariance term dropped": isotropic,
+        "sign of the covariance term": with_factor(lambda i: (i.alpha / i.sigma**2) ** 2),
+        "sigma^3 for sigma^4": with_factor(lambda i: -(i.alpha**2) / i.sigma**3),
+        "alpha for alpha^2": alpha_for_its_square,
+        "rank-one term dropped": with_mean_square(1),
+        "sign of the rank-one term": with_mean_square(2),
+        **weight_mistakes(truth),
+    }
+
+
+def per_point(factor: Array, answer: Array) -> Array:
+    """Multiply each point's answer (B, ...) by its factor (B,)."""
+    return factor.reshape(-1, *[1] * (answer.ndim - 1)) * answer

@@ -1,0 +1,77 @@
+"""Where atoms and points are put so that right and wrong formulas come apart.
+
+Drawn naively (a point noised from a random atom) most problems are decided by a single atom, and then dropping
+the whole covariance goes unnoticed. So atoms are placed around the point: with ``s = sigma / alpha``, an atom
+at distance ``r s`` in direction ``u`` has log weight ``-r^2 / 2`` whatever the noise level and the dimension,
+and its distance can be chosen to give any posterior.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from afi_properties.problem import Array
+
+GEOMETRIES = ("shared", "collinear", "clustered", "duplicated", "noised")
+"""How the atoms lie, simplest first; see :func:`place_atoms`."""
+
+RADII: dict[str, Callable[[int], float]] = {
+    "1": lambda d: 1.0,
+    "sqrt(d)": lambda d: float(np.sqrt(d)),
+    "2 sqrt(d)": lambda d: float(2 * np.sqrt(d)),
+    "1/2": lambda d: 0.5,
+}
+"""Distances of the atoms from the point, in units of ``sigma / alpha``. At ``sqrt(d)`` the covariance's trace
+weighs as much as the identity's in any dimension."""
+
+
+def unit_directions(rng: np.random.Generator, count: int, dimension: int) -> Array:
+    """Return ``count`` independent uniform directions, shape (count, dimension)."""
+    vectors = rng.standard_normal((count, dimension))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def place_atoms(
+    rng: np.random.Generator, geometry: str, weights: Array, dimension: int, radius: float
+) -> tuple[Array, Array]:
+    """Return atoms (N, d) in units of ``sigma / alpha`` about the point, and the point's own deviation's scale.
+
+    ``shared``: in random directions, at distances that give a posterior drawn uniformly from the simplex;
+    ``collinear``: on a line; ``clustered``: two tight groups; ``duplicated``: every atom twice or more;
+    ``noised``: standard normal atoms ten times wider than the noise, of which one usually takes all.
+    """
+    count = len(weights)
+    if geometry == "noised":
+        return 10 * rng.standard_normal((count, dimension)), np.array(1.0)
+    posterior = rng.dirichlet(np.ones(count))
+    # log w_i - r_i^2 / 2 = log posterior_i + constant; the constant makes the nearest atom lie at `radius`.
+    excess = 2 * (np.log(weights) - np.log(np.maximum(posterior, 1e-3)))
+    distances = np.sqrt(radius**2 + excess - excess.min())
+    directions = unit_directions(rng, count, dimension)
+    if geometry == "collinear":
+        directions = np.where(rng.random((count, 1)) < 0.5, -1, 1) * directions[:1]
+    elif geometry == "clustered":
+        directions = directions[rng.integers(0, 2, count) % count]
+        distances = distances + 0.05 * rng.standard_normal(count)
+    elif geometry == "duplicated":
+        half = (count + 1) // 2
+        twins = np.arange(count) % half
+        directions, distances = directions[twins], distances[twins]
+    # A deviation of e changes the log weights by r * <e, u>: small enough to keep the posterior shared.
+    return distances[:, None] * directions, np.array(0.5 / max(1.0, radius))
+
+
+def coarsen(values: Array) -> Array:
+    """Round to multiples of 1/8: the simplest counterexamples have simple numbers."""
+    return np.round(values * 8) / 8
+
+
+def covariance_of_scale(rng: np.random.Generator, dimension: int, scale: float) -> Array:
+    """Return a random symmetric covariance (d, d) with eigenvalues between ``scale / 2`` and ``2 scale``.
+
+    Well conditioned, so that rounding its entries, even to 8 bits, leaves it positive definite.
+    """
+    orthogonal, _ = np.linalg.qr(rng.standard_normal((dimension, dimension)))
+    eigenvalues = scale * 2 ** rng.uniform(-1, 1, dimension)
+    covariance: Array = (orthogonal * eigenvalues) @ orthogonal.T
+    return (covariance + covariance.T) / 2

@@ -1,0 +1,90 @@
+"""What a formula sees of a case: the numbers that were handed over, and the law behind them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from afi_properties.known_jacobian import SkewEps
+from afi_properties.problem import Array
+from afi_reference.dirac import DiracMixture
+from afi_reference.gaussian import GaussianMixture
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Inputs:
+    """The arguments of a formula: points and noise (B,), and what else its claim speaks of.
+
+    ``eps`` and ``head`` are the numbers handed over, when the implementation asked for them; a formula falls
+    back on the law where they are missing.
+    """
+
+    law: DiracMixture | GaussianMixture
+    x: Array
+    alpha: Array
+    sigma: Array
+    v: Array
+    x0: Array
+    handed_eps: Array | None = None
+    handed_head: Array | None = None
+    skew: SkewEps | None = None  # what plays epsilon instead of the exact one, in the autodiff claims
+
+    @property
+    def dimension(self) -> int:
+        """Dimension d."""
+        return int(self.x.shape[1])
+
+    @property
+    def eps(self) -> Array:
+        """The epsilon handed over, or the exact one, shape (B, d)."""
+        if self.handed_eps is not None:
+            return self.handed_eps
+        return -self.sigma[:, None] * self.law.score(self.x, self.alpha, self.sigma)
+
+    @property
+    def predicted_mean(self) -> Array:
+        """``(x - sigma eps) / alpha`` where epsilon was handed over, else the posterior mean, shape (B, d)."""
+        if self.handed_eps is not None:
+            return (self.x - self.sigma[:, None] * self.handed_eps) / self.alpha[:, None]
+        return self.law.posterior_mean(self.x, self.alpha, self.sigma)
+
+    @property
+    def second_moment(self) -> Array:
+        """``d * head`` where the head was handed over, else ``E[|x_0|^2 | x]``, shape (B,)."""
+        if self.handed_head is not None:
+            return self.dimension * self.handed_head
+        return self.law.posterior_second_moment(self.x, self.alpha, self.sigma)
+
+
+def make_inputs(
+    values: Mapping[str, Array],
+    *,
+    skew: SkewEps | None = None,
+    rounder: Callable[[Array], Array] | None = None,
+) -> Inputs:
+    """Build the inputs of a formula from arrays by their names in the adapter contract.
+
+    Weights are normalised: a posterior does not depend on their scale, and rounded weights sum to 1 only
+    nearly. ``alpha_bar`` takes the place of ``alpha`` and ``sigma`` where it is present. ``rounder`` is applied
+    to what every implementation has to round on its way: the squared distances and the posterior mean.
+    """
+    weights = values["weights"] / values["weights"].sum()
+    law: DiracMixture | GaussianMixture
+    if "data" in values:
+        law = DiracMixture(values["data"], weights, rounder, rounder)
+    else:
+        law = GaussianMixture(values["means"], values["covariances"], weights, rounder)
+    alpha, sigma = values["alpha"], values["sigma"]
+    if "alpha_bar" in values:
+        alpha, sigma = np.sqrt(values["alpha_bar"]), np.sqrt(1 - values["alpha_bar"])
+    return Inputs(
+        law=law,
+        x=values["x"],
+        alpha=alpha,
+        sigma=sigma,
+        v=values["v"],
+        x0=values["x0"],
+        handed_eps=values.get("eps"),
+        handed_head=values.get("head"),
+        skew=skew,
+    )

@@ -1,0 +1,129 @@
+"""How far an answer is from the truth, in multiples of what its precision could attain.
+
+The tolerance comes from the problem, not from a table: the inputs, and once each squared distance and the mean
+about which a covariance is taken, are rounded at random in arithmetic wider than the implementation's, and the
+spread of the truth is the error that no straightforward implementation can avoid. An absolute or relative tolerance would accuse the innocent where a
+problem is ill conditioned, and acquit the guilty where it is not.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from afi_properties.claim import Claim
+from afi_properties.inputs import make_inputs
+from afi_properties.known_jacobian import SkewEps
+from afi_properties.precision import Precision, wider_dtype
+from afi_properties.problem import Array, Problem
+
+LIMIT = 16.0
+"""Largest error that passes, in multiples of the attainable. Straightforward implementations stay below 6."""
+
+ROUNDINGS = 8
+"""How often the inputs are rounded at random. The largest of eight deviations is hardly ever small by chance."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Truth:
+    """The truth of a claim on a problem, with the error that is attainable.
+
+    Where a point's truth, or what any way to it needs, is outside the range of the precision, the point is
+    not ``representable``: no evidence, whatever the answer.
+    """
+
+    answer: Array  # (B, ...), wider than the precision
+    attainable: Array  # (B,)
+    representable: Array  # (B,) bool
+
+
+def find_truth(
+    claim: Claim, values: Mapping[str, Array], problem: Problem, skew: SkewEps | None, precision: Precision
+) -> Truth:
+    """Compute the truth of ``claim`` for the numbers handed over, and the attainable error.
+
+    Parameters
+    ----------
+    values
+        The numbers handed over, by name, after they were rounded to the precision; see
+        :func:`~afi_properties.inputs.make_inputs`.
+    problem
+        Gives the seed of the random roundings.
+    """
+    wide = wider_dtype(precision)
+    exact = {name: np.asarray(value, dtype=wide) for name, value in values.items()}
+    with np.errstate(all="ignore"):  # what overflows here is not representable, and is reported as such
+        answer = claim.truth(make_inputs(exact, skew=skew))
+        rng = np.random.default_rng([problem.seed, 2])
+        spread = np.zeros(len(answer))
+        for _ in range(ROUNDINGS):
+            rounder = _Rounder(rng, precision.unit_roundoff)
+            rounded = {name: rounder(value, symmetric=name == "covariances") for name, value in exact.items()}
+            deviation = claim.truth(make_inputs(rounded, skew=skew, rounder=rounder)) - answer
+            spread = np.maximum(spread, _norms(deviation))
+        size = _norms(answer)
+        attainable = spread + precision.unit_roundoff * size + precision.smallest
+        representable = _representable(exact, answer, precision) & np.isfinite(attainable)
+    return Truth(answer, np.asarray(attainable, dtype=np.float64), representable)
+
+
+def errors_of(answer: Array, truth: Truth) -> Array:
+    """Return each point's error in multiples of the attainable, shape (B,); infinite where it is not a number."""
+    with np.errstate(all="ignore"):
+        errors = _norms(np.asarray(answer, dtype=truth.answer.dtype) - truth.answer) / truth.attainable
+    return np.where(np.isnan(errors), np.inf, errors).astype(np.float64)
+
+
+def margins_of(
+    claim: Claim, values: Mapping[str, Array], skew: SkewEps | None, truth: Truth
+) -> dict[str, Array]:
+    """Return each wrong formula's distance from the truth in multiples of the limit, shape (B,) each.
+
+    A formula that cannot differ from the truth on this problem is left out.
+    """
+    inputs = make_inputs({name: np.asarray(value, dtype=np.float64) for name, value in values.items()}, skew=skew)
+    margins = {}
+    with np.errstate(all="ignore"):
+        for name, formula in claim.wrong.items():
+            answer = formula(inputs)
+            if answer is not None:
+                distance = _norms(np.asarray(answer, dtype=truth.answer.dtype) - truth.answer)
+                margin = np.asarray(distance / (LIMIT * truth.attainable), dtype=np.float64)
+                margins[name] = np.where(truth.representable, np.nan_to_num(margin, nan=0.0), 0.0)
+    return margins
+
+
+class _Rounder:
+    """Rounds at random: changes each number by up to one unit roundoff."""
+
+    def __init__(self, rng: np.random.Generator, unit_roundoff: float) -> None:
+        self._rng = rng
+        self._unit = unit_roundoff
+
+    def __call__(self, values: Array, *, symmetric: bool = False) -> Array:
+        change = self._rng.uniform(-1, 1, values.shape)
+        if symmetric:
+            change = np.tril(change) + np.tril(change, -1).swapaxes(-1, -2)
+        return values * (1 + (self._unit * change).astype(values.dtype))
+
+
+def _norms(answer: Array) -> Array:
+    flat = answer.reshape(len(answer), -1)
+    return np.sqrt((flat * flat).sum(axis=1))
+
+
+def _representable(values: Mapping[str, Array], answer: Array, precision: Precision) -> Array:
+    alpha, sigma = values["alpha"], values["sigma"]
+    if "alpha_bar" in values:
+        alpha, sigma = np.sqrt(values["alpha_bar"]), np.sqrt(1 - values["alpha_bar"])
+    centres = values["data"] if "data" in values else values["means"]
+    largest_square = (values["x"] ** 2).sum(axis=1) + alpha**2 * (centres**2).sum(axis=1).max()
+    # The logits of a straightforward implementation, and the powers of sigma of the formulas.
+    large = (np.abs(answer.reshape(len(answer), -1)).max(axis=1), largest_square, largest_square / sigma**2)
+    either = (sigma**4, sigma**-4, alpha**2 / sigma**4)
+    return np.asarray(
+        np.logical_and.reduce(
+            [q <= precision.largest for q in large]
+            + [(q <= precision.largest) & (q >= precision.smallest) for q in either]
+        )
+    )

@@ -1,0 +1,237 @@
+"""Hypothesis strategies for problems, for use in anybody's tests.
+
+Hypothesis draws the structure (sizes, geometry, noise level, a seed) and NumPy fills in the numbers: arrays of
+more than about a thousand numbers cannot be drawn one by one. Every choice is listed simplest first, so that a
+counterexample shrinks to few atoms, few dimensions, simple numbers and alpha = sigma = 1/2.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from hypothesis import strategies as st
+
+from afi_properties.geometry import (
+    GEOMETRIES,
+    RADII,
+    coarsen,
+    covariance_of_scale,
+    place_atoms,
+    unit_directions,
+)
+from afi_properties.noise_levels import SCHEDULES, VARIANCE_PRESERVING, noise_at, time_near_log_snr
+from afi_properties.problem import Array, Problem
+from afi_reference.schedules import Schedule
+
+SIZES: tuple[tuple[int, int, int], ...] = (
+    (1, 1, 1),
+    (1, 2, 1),
+    (1, 2, 2),
+    (1, 3, 2),
+    (2, 2, 2),
+    (2, 3, 3),
+    (3, 2, 1),
+    (3, 3, 3),
+    (4, 5, 2),
+    (3, 8, 16),
+    (2, 64, 16),
+    (4, 16, 64),
+    (2, 32, 256),
+    (1, 6, 4096),
+    (2, 4, 16384),
+)
+"""Batch, atoms and dimension. Few of them: compiled backends pay for each new shape."""
+
+OFFSETS = (0.0, 1.0, 100.0)
+WEIGHTS = ("uniform", "varied", "tiny")
+COVARIANCE_SCALES = (1.0, 0.1, 10.0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Demand:
+    """What the implementation under test needs of its problems.
+
+    Attributes
+    ----------
+    family
+        ``"dirac"`` or ``"gaussian-mixture"``.
+    weights
+        Whether weights may differ from uniform.
+    variance_preserving
+        Whether ``alpha^2 + sigma^2`` must be 1.
+    per_sample_noise
+        Whether noise levels may differ within a batch.
+    dimension
+        The one dimension wanted; any when ``None``.
+    largest_dimension
+        The largest dimension wanted: an answer of shape (B, d, d) needs one.
+    eps_kinds
+        What may play epsilon; see :class:`~afi_properties.problem.Problem`.
+    """
+
+    family: str = "dirac"
+    weights: bool = True
+    variance_preserving: bool = False
+    per_sample_noise: bool = False
+    dimension: int | None = None
+    largest_dimension: int = 16384
+    eps_kinds: tuple[str, ...] = ("exact",)
+
+    def sizes(self) -> tuple[tuple[int, int, int], ...]:
+        """Sizes that satisfy the demand, simplest first."""
+        largest = 64 if self.family == "gaussian-mixture" else self.largest_dimension
+        if self.dimension is not None:
+            return tuple(dict.fromkeys((b, min(n, 16), self.dimension) for b, n, _ in SIZES))
+        sizes = [(b, min(n, 4) if self.family == "gaussian-mixture" else n, d) for b, n, d in SIZES if d <= largest]
+        return tuple(dict.fromkeys(sizes))
+
+
+def problems(demand: Demand | None = None) -> st.SearchStrategy[Problem]:
+    """Return a strategy for problems that satisfy ``demand`` (any Dirac problem by default)."""
+    demand = demand or Demand()
+    gaussian = demand.family == "gaussian-mixture"
+    return st.builds(
+        _build_gaussian_mixture if gaussian else _build_dirac,
+        sizes=st.sampled_from(demand.sizes()),
+        radius=st.sampled_from(tuple(RADII)),
+        offset=st.sampled_from(OFFSETS),
+        weights_kind=st.sampled_from(WEIGHTS if demand.weights else WEIGHTS[:1]),
+        noise=_noise(demand),
+        fine=st.booleans(),
+        strided=st.booleans(),
+        seed=st.integers(0, 2**32 - 1),
+        eps_kind=st.sampled_from(demand.eps_kinds),
+        shape=st.sampled_from(COVARIANCE_SCALES if gaussian else GEOMETRIES),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _NoiseChoice:
+    schedule: Schedule
+    log_snr: float
+    spread: bool  # whether the noise levels within a batch differ
+
+
+def _noise(demand: Demand) -> st.SearchStrategy[_NoiseChoice]:
+    return st.builds(
+        _NoiseChoice,
+        schedule=st.sampled_from(VARIANCE_PRESERVING if demand.variance_preserving else SCHEDULES),
+        log_snr=st.integers(-20, 20).map(float),
+        spread=st.booleans() if demand.per_sample_noise else st.just(False),
+    )
+
+
+def _build_dirac(
+    sizes: tuple[int, int, int],
+    shape: str,
+    radius: str,
+    offset: float,
+    weights_kind: str,
+    noise: _NoiseChoice,
+    fine: bool,
+    strided: bool,
+    seed: int,
+    eps_kind: str,
+) -> Problem:
+    batch, count, dimension = sizes
+    rng = np.random.default_rng([seed, 0])
+    times, alpha, sigma = _levels(rng, noise, batch)
+    unit = sigma[0] / alpha[0]
+    weights = _weights(rng, weights_kind, count)
+    atoms, deviation = place_atoms(rng, shape, weights, dimension, RADII[radius](dimension))
+    deviations = deviation * rng.standard_normal((batch, dimension))
+    if shape == "noised":
+        deviations += atoms[rng.integers(0, count, batch)]
+    centre = offset * unit_directions(rng, 1, dimension)[0] * math.sqrt(dimension)
+    v = rng.standard_normal((batch, dimension))
+    if not fine:
+        atoms, deviations, v = coarsen(atoms), coarsen(deviations), coarsen(v)
+        centre = np.round(centre)
+    data = centre + unit * atoms
+    return Problem(
+        scenario="dirac",
+        description=f"{shape} atoms at radius {radius}, offset {offset:g}, {weights_kind} weights, {noise.schedule.name}",
+        schedule=noise.schedule,
+        values={
+            "x": alpha[:, None] * (centre + unit * deviations),
+            "v": v,
+            # an endpoint near the data, but not on it: a sampler's last iterate
+            "x0": data[rng.integers(0, count, batch)] + 0.25 * unit * v,
+            "t": times,
+            "alpha": alpha,
+            "sigma": sigma,
+            "data": data,
+            "weights": weights,
+        },
+        eps_kind=eps_kind,
+        strided=strided,
+        seed=seed,
+    )
+
+
+def _build_gaussian_mixture(
+    sizes: tuple[int, int, int],
+    shape: float,
+    radius: str,
+    offset: float,
+    weights_kind: str,
+    noise: _NoiseChoice,
+    fine: bool,
+    strided: bool,
+    seed: int,
+    eps_kind: str,
+) -> Problem:
+    batch, count, dimension = sizes
+    rng = np.random.default_rng([seed, 0])
+    times, alpha, sigma = _levels(rng, noise, batch)
+    unit = sigma[0] / alpha[0]
+    weights = _weights(rng, weights_kind, count)
+    # Components as far apart as their own width and the noise together, so that they share the posterior.
+    width = math.sqrt(1 + shape)
+    means = width * RADII[radius](dimension) * unit_directions(rng, count, dimension)
+    deviations = width * rng.standard_normal((batch, dimension)) / max(1.0, RADII[radius](dimension))
+    centre = offset * unit_directions(rng, 1, dimension)[0] * math.sqrt(dimension)
+    v = rng.standard_normal((batch, dimension))
+    if not fine:
+        means, deviations, v, centre = coarsen(means), coarsen(deviations), coarsen(v), np.round(centre)
+    covariances = np.stack([covariance_of_scale(rng, dimension, shape) for _ in range(count)])
+    return Problem(
+        scenario="gaussian-mixture",
+        description=(
+            f"covariances of {shape:g} noise variances, means at radius {radius}, offset {offset:g}, "
+            f"{weights_kind} weights, {noise.schedule.name}"
+        ),
+        schedule=noise.schedule,
+        values={
+            "x": alpha[:, None] * (centre + unit * deviations),
+            "v": v,
+            "x0": centre + unit * means[rng.integers(0, count, batch)],
+            "t": times,
+            "alpha": alpha,
+            "sigma": sigma,
+            "means": centre + unit * means,
+            "covariances": unit**2 * covariances,
+            "weights": weights,
+        },
+        eps_kind=eps_kind,
+        strided=strided,
+        seed=seed,
+    )
+
+
+def _levels(rng: np.random.Generator, noise: _NoiseChoice, batch: int) -> tuple[Array, Array, Array]:
+    log_snrs = noise.log_snr + (rng.uniform(-1.5, 1.5, batch) if noise.spread else np.zeros(batch))
+    times = np.array([time_near_log_snr(noise.schedule, log_snr) for log_snr in log_snrs])
+    return times, *noise_at(noise.schedule, times)
+
+
+def _weights(rng: np.random.Generator, kind: str, count: int) -> Array:
+    if kind == "uniform" or count == 1:
+        return np.full(count, 1 / count)
+    if kind == "varied":
+        weights = rng.dirichlet(np.ones(count))
+    else:
+        # down to 1e-4: smaller than uniform by orders of magnitude, and still a normal float16
+        weights = np.exp(rng.uniform(math.log(1e-4), 0, count))
+    weights = np.maximum(weights, 1e-4)
+    return np.asarray(weights / weights.sum())

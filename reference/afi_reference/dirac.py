@@ -1,0 +1,189 @@
+"""Weighted mixture of Diracs (eq. 10): the empirical distribution of a data set, diffused."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from afi_reference.distribution import (
+    Array,
+    Noise,
+    Rounding,
+    as_float_array,
+    as_noise_levels,
+    as_points,
+    normalised_weights,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Posterior:
+    """The posterior over the atoms at one point, relative to its most probable atom.
+
+    Moments are taken about that atom, then about the mean of the differences: nothing cancels, neither where
+    one atom holds all the mass (the covariance is then tiny and still correct) nor under a large offset.
+    """
+
+    log_evidence: Array  # (): log of sum_i w_i exp(-|x - alpha y_i|^2 / (2 sigma^2))
+    weights: Array  # (N,), summing to 1
+    anchor: Array  # (d,): the most probable atom
+    noise: Array  # (d,): x - alpha * anchor
+    mean_difference: Array  # (d,): posterior mean minus anchor
+    centred: Array  # (N, d): atoms minus posterior mean
+    alpha: Array
+    sigma: Array
+
+    def mean(self) -> Array:
+        return self.anchor + self.mean_difference
+
+    def score(self) -> Array:
+        return -(self.noise - self.alpha * self.mean_difference) / self.sigma**2
+
+    def covariance(self) -> Array:
+        return (self.centred * self.weights[:, None]).T @ self.centred
+
+    def covariance_vector_product(self, v: Array) -> Array:
+        return (self.weights * (self.centred @ v)) @ self.centred
+
+    def covariance_trace(self) -> Array:
+        return self.weights @ (self.centred * self.centred).sum(axis=1)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DiracMixture:
+    """A weighted mixture of Diracs as a :class:`~afi_reference.distribution.Distribution`.
+
+    Accuracy: float64 arithmetic, or longdouble where an input is longdouble. Squared distances are sums of
+    squared differences, so that an offset of the data costs nothing; time ``O(B N d)``, memory ``O(N d)``.
+
+    Parameters
+    ----------
+    atoms
+        Shape (N, d), finite.
+    weights
+        Shape (N,), non-negative, summing to 1 up to rounding; uniform when omitted.
+    round_distances
+        Applied once to the squared distances, shape (N,). The identity unless the cost of rounding them is
+        what you want to measure.
+    round_mean
+        The same for the posterior mean, shape (d,), about which the covariance is then taken.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, values are not finite, or the weights are not a distribution.
+    """
+
+    atoms: Array
+    weights: Array | None = None
+    round_distances: Rounding | None = None
+    round_mean: Rounding | None = None
+
+    def __post_init__(self) -> None:
+        atoms = as_float_array(self.atoms, "atoms")
+        if atoms.ndim != 2 or 0 in atoms.shape:
+            raise ValueError(f"atoms must have shape (N, d) with N, d >= 1; got {atoms.shape}.")
+        object.__setattr__(self, "atoms", atoms)
+        object.__setattr__(self, "weights", normalised_weights(self.weights, len(atoms)))
+
+    @property
+    def dimension(self) -> int:
+        """The dimension d of an atom."""
+        return int(self.atoms.shape[1])
+
+    def log_density(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
+        """``log q_t(x)`` in nats, shape (B,) (eq. 26)."""
+        half_d = self.dimension / 2
+        return np.stack(
+            [p.log_evidence - half_d * np.log(2 * _pi(p) * p.sigma**2) for p in self._posteriors(x, alpha, sigma)]
+        )
+
+    def score(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
+        """Gradient of the log density, shape (B, d) (eq. 27)."""
+        return np.stack([p.score() for p in self._posteriors(x, alpha, sigma)])
+
+    def posterior_mean(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
+        """``E[x_0 | x_t = x]``, shape (B, d) (Prop. 2)."""
+        return np.stack([p.mean() for p in self._posteriors(x, alpha, sigma)])
+
+    def posterior_covariance(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
+        """``Cov[x_0 | x_t = x]``, shape (B, d, d)."""
+        return np.stack([p.covariance() for p in self._posteriors(x, alpha, sigma)])
+
+    def posterior_second_moment(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
+        """``E[|x_0|^2 | x_t = x]``, shape (B,) (eq. 43, times d)."""
+        return np.stack([p.covariance_trace() + p.mean() @ p.mean() for p in self._posteriors(x, alpha, sigma)])
+
+    def fisher(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
+        """Fisher information, shape (B, d, d) (eq. 11)."""
+        identity = np.eye(self.dimension)
+        return np.stack(
+            [
+                identity / p.sigma**2 - (p.alpha / p.sigma**2) ** 2 * p.covariance()
+                for p in self._posteriors(x, alpha, sigma)
+            ]
+        )
+
+    def fisher_vector_product(self, x: Array, v: Array, alpha: Noise, sigma: Noise) -> Array:
+        """Fisher information times ``v``, shape (B, d) (eq. 11 as an operator)."""
+        v = as_points(v, self.dimension, "v")
+        if len(v) != len(x):
+            raise ValueError(f"v must hold one direction per point: {len(x)} points, {len(v)} directions.")
+        return np.stack(
+            [
+                direction / p.sigma**2 - (p.alpha / p.sigma**2) ** 2 * p.covariance_vector_product(direction)
+                for p, direction in zip(self._posteriors(x, alpha, sigma), v, strict=True)
+            ]
+        )
+
+    def fisher_trace(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
+        """Trace of the Fisher information, shape (B,) (eq. 16)."""
+        return np.stack(
+            [
+                self.dimension / p.sigma**2 - (p.alpha / p.sigma**2) ** 2 * p.covariance_trace()
+                for p in self._posteriors(x, alpha, sigma)
+            ]
+        )
+
+    def posterior_weights(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
+        """Posterior probability of each atom, shape (B, N) (``w_i`` of Prop. 1)."""
+        return np.stack([p.weights for p in self._posteriors(x, alpha, sigma)])
+
+    def _posteriors(self, x: Array, alpha: Noise, sigma: Noise) -> Iterator[_Posterior]:
+        points = as_points(x, self.dimension)
+        alphas, sigmas = as_noise_levels(alpha, sigma, len(points))
+        for point, a, s in zip(points, alphas, sigmas, strict=True):
+            yield self._posterior(point, a, s)
+
+    def _posterior(self, x: Array, alpha: Array, sigma: Array) -> _Posterior:
+        noise = x - alpha * self.atoms
+        squared_distances = (noise * noise).sum(axis=1)
+        if self.round_distances is not None:
+            squared_distances = self.round_distances(squared_distances)
+        prior = np.asarray(self.weights, dtype=noise.dtype)
+        with np.errstate(divide="ignore"):  # an atom of weight 0 has log weight -inf: exp makes it 0 again
+            logits = np.log(prior) - squared_distances / (2 * sigma**2)
+        best = int(np.argmax(logits))
+        unnormalised = np.exp(logits - logits[best])
+        total = unnormalised.sum()
+        weights = unnormalised / total
+        differences = self.atoms - self.atoms[best]
+        mean_difference = weights @ differences
+        if self.round_mean is not None:
+            mean_difference = self.round_mean(self.atoms[best] + mean_difference) - self.atoms[best]
+        return _Posterior(
+            log_evidence=logits[best] + np.log(total),
+            weights=weights,
+            anchor=self.atoms[best],
+            noise=noise[best],
+            mean_difference=mean_difference,
+            centred=differences - mean_difference,
+            alpha=alpha,
+            sigma=sigma,
+        )
+
+
+def _pi(posterior: _Posterior) -> Array:
+    """Return pi in the precision of the computation: ``np.pi`` is a float64."""
+    one: Array = np.ones_like(posterior.log_evidence)
+    return 4 * np.arctan(one)
