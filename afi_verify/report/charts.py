@@ -1,7 +1,7 @@
 """The plots, as plain Vega-Lite: one frame that all checks share, and the numbers of each check."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from afi_verify.report.thinning import Bin
@@ -26,7 +26,7 @@ def frame() -> dict[str, Any]:
         "field": "x",
         "type": "quantitative",
         "title": "log-SNR",
-        "axis": {"grid": False, "tickCount": 9},
+        "axis": {"grid": False, "tickCount": 9, "minExtent": 0},
         "scale": {"nice": False},
     }
     y = {
@@ -34,7 +34,6 @@ def frame() -> dict[str, Any]:
         "type": "quantitative",
         "title": "error / attainable",
         "axis": {
-            "tickCount": 6,
             "labelExpr": "format(datum.value, datum.value < 100000 ? '~g' : '~e')",
         },
         "scale": {"type": "log", "nice": False},
@@ -61,7 +60,7 @@ def frame() -> dict[str, Any]:
             },
             {
                 "transform": [{"filter": "datum.series == 'median'"}],
-                "mark": {"type": "tick", "thickness": 1.5, "width": 12, "orient": "horizontal"},
+                "mark": {"type": "circle", "size": 18, "opacity": 1},
                 "encoding": {"color": colour, "tooltip": tooltip},
             },
             _worst_points(colour, tooltip),
@@ -71,6 +70,7 @@ def frame() -> dict[str, Any]:
             "font": "system-ui, sans-serif",
             "view": {"stroke": None},
             "axis": {
+                "minExtent": 42,
                 "labelColor": _TEXT,
                 "titleColor": _TEXT,
                 "domainColor": _FAINT,
@@ -89,7 +89,7 @@ def _worst_points(colour: dict[str, Any], tooltip: dict[str, Any]) -> dict[str, 
     # Filled: some point of the bin could tell right from wrong. A triangle: beyond the axis.
     return {
         "transform": [{"filter": "datum.series == 'worst'"}],
-        "mark": {"type": "point", "size": 55, "strokeWidth": 1.5, "clip": False},
+        "mark": {"type": "point", "size": 55, "strokeWidth": 1.5, "opacity": 1},
         "encoding": {
             "color": colour,
             "fill": {
@@ -103,7 +103,7 @@ def _worst_points(colour: dict[str, Any], tooltip: dict[str, Any]) -> dict[str, 
 
 
 def _limit_rule() -> list[dict[str, Any]]:
-    # The y-encoding is a field of the shared data rather than a datum, so that the frame stays free of numbers.
+    # The limit is a row of the data rather than a datum, so that the frame stays free of numbers.
     only = [{"filter": "datum.series == 'limit'"}]
     return [
         {
@@ -136,38 +136,56 @@ def chart(bins: Sequence[Bin], limit: float) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows`` as lists (low, median, place of the worst, worst, whether a point of the bin could tell), with
-        None for an error that is not finite; ``y``, the range of the error axis; ``limit``.
+        ``rows`` as lists (low, median, place of the worst, worst, whether a point of the bin could tell),
+        with None for an error that is not finite; ``y`` and ``ticks`` of the error axis; ``limit``.
     """
     shown = [item for item in bins if math.isfinite(item.low)]
     values = [value for item in shown for value in (item.worst, item.median) if math.isfinite(value)]
     rule = limit if math.isfinite(limit) and limit > 0 else 1.0
+    low = max(_LOWEST, min([0.3, *(value / 2 for value in values)]))
+    high = 3.0 * max([rule, *values])
     return {
         "rows": [
-            [_short(item.low), _short(item.median), _short(item.worst_log_snr), _short(item.worst), int(item.telling > 0)]
+            [
+                _short(item.low),
+                _short(item.median),
+                _short(item.worst_log_snr),
+                _short(item.worst),
+                int(item.telling > 0),
+            ]
             for item in shown
         ],
-        "y": [
-            _short(max(_LOWEST, min([0.3, *(value / 2 for value in values)]))),
-            _short(3.0 * max([rule, *values])),
-        ],
+        "y": [_short(low), _short(high)],
+        "ticks": _ticks(low, high),
         "limit": _short(rule),
     }
 
 
-def x_domain(checks: Iterable[Sequence[Bin]]) -> list[float]:
-    """Return the range of log-SNR of the whole page: plots under one another are then comparable."""
-    edges = [edge for bins in checks for item in bins for edge in (item.low, item.high) if math.isfinite(edge)]
-    return [min(edges, default=-20.0), max(edges, default=20.0)]
+def _ticks(low: float, high: float) -> list[float]:
+    # Vega's own ticks of a logarithmic axis draw a line for each digit, which drowns the points.
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    step = max(1, math.ceil((last - first) / 8))
+    ticks = [float(f"1e{exponent}") for exponent in range(first, last + 1) if exponent % step == 0]
+    if last - first <= 3:
+        ticks += [3 * tick for tick in ticks]
+    return sorted(tick for tick in ticks if low <= tick <= high)
 
 
 def describe(bins: Sequence[Bin], limit: float) -> str:
     """Say in one sentence what the plot shows, for those who do not see it."""
     above = [item for item in bins if not item.worst <= limit]
     if not above:
-        return f"The worst error stays below the limit of {times(limit)} over the whole range of log-SNR."
-    spans = ", ".join(f"{number(item.low)} to {number(item.high)}" for item in above)
-    return f"The worst error exceeds the limit of {times(limit)} at log-SNR {spans}."
+        return f"The worst error stays within the limit of {times(limit)} at every log-SNR."
+    if len(above) == len(bins):
+        return f"The worst error exceeds the limit of {times(limit)} at every log-SNR."
+    spans: list[list[float]] = []
+    for item in above:
+        if spans and spans[-1][1] == item.low:
+            spans[-1][1] = item.high
+        else:
+            spans.append([item.low, item.high])
+    words = ", ".join(f"{number(low)} to {number(high)}" for low, high in spans)
+    return f"The worst error exceeds the limit of {times(limit)} at log-SNR {words}."
 
 
 def _short(value: float) -> float | int | None:

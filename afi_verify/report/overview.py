@@ -8,14 +8,14 @@ from afi_verify.report.wording import plural, times
 from afi_verify.results import CheckResult, Results, Verdict, count_verdicts
 
 URGENCY = (
-    Verdict.ERROR,
     Verdict.FAIL,
+    Verdict.ERROR,
     Verdict.UNDECIDED,
     Verdict.INACCURATE,
     Verdict.VACUOUS,
     Verdict.NOT_PROVIDED,
 )
-"""What to look at first; a crash comes before a wrong number, because it hides what the numbers are."""
+"""What to look at first."""
 
 MOST_STEPS = 5
 
@@ -33,13 +33,16 @@ def headline(results: Results) -> Headline:
     """Answer "is it right?" in a sentence that never calls green what did not run."""
     counts = count_verdicts(results.checks)
     ran = counts["planned"] - counts[Verdict.NOT_PROVIDED]
+    unusable = f"{plural(len(results.problems), 'input')} could not be used"
+    if counts[Verdict.FAIL]:
+        failed = f"{counts['fail']} of {plural(ran, 'check')} failed"
+        broke = f"{counts['error']} gave no usable answer"
+        parts = [failed, *[broke] * bool(counts[Verdict.ERROR]), *[unusable] * bool(results.problems)]
+        return Headline(Verdict.FAIL, f"Not right: {', '.join(parts)}.", _detail(counts))
     if results.problems:
-        unusable = f"{plural(len(results.problems), 'input')} could not be used"
         return Headline(Verdict.ERROR, f"Not verified: {unusable}.", _detail(counts))
     if ran == 0:
         return Headline(Verdict.VACUOUS, "Nothing was verified: no check ran.", _detail(counts))
-    if counts[Verdict.FAIL]:
-        return Headline(Verdict.FAIL, f"Not right: {counts['fail']} of {plural(ran, 'check')} failed.", _detail(counts))
     if counts[Verdict.ERROR]:
         broke = f"{counts['error']} of {plural(ran, 'check')} gave no usable answer"
         return Headline(Verdict.ERROR, f"Not verified: {broke}.", _detail(counts))
@@ -66,13 +69,15 @@ def _detail(counts: dict[str, int]) -> str:
 
 def accuracy(results: Results) -> str:
     """Answer "how accurate?": the largest error, relative to its limit, among what is right."""
-    right = [check for check in results.checks if check.verdict is Verdict.PASS and check.worst_error is not None]
+    right = [
+        check for check in results.checks if check.verdict is Verdict.PASS and check.worst_error is not None
+    ]
     lossy = [check for check in results.checks if check.verdict is Verdict.INACCURATE]
     sentences = []
     if right:
         worst = max(right, key=_strain)
         sentences.append(
-            f"The passing checks stay within {times(worst.worst_error)} the attainable error "
+            f"The passing check closest to its limit errs by {times(worst.worst_error)} what is attainable "
             f"(limit {times(worst.limit)})."
         )
     if lossy:
@@ -92,7 +97,8 @@ def next_steps(checks: Sequence[CheckResult]) -> list[int]:
         key=lambda index: wanted.index(checks[index].verdict),
     )
     seen: set[tuple[str, ...]] = set()
-    first, later = [], []
+    first: list[int] = []
+    later: list[int] = []
     for index in order:
         key = (*checks[index].id.split("/")[:2], checks[index].role)
         (later if key in seen else first).append(index)

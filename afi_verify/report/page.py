@@ -13,15 +13,26 @@ import vl_convert
 from markupsafe import Markup
 
 from afi_verify.report import wording
-from afi_verify.report.view import Page, arrange
+from afi_verify.report.view import Detail, Page, arrange
 from afi_verify.results import Results, Verdict
+
+LARGEST = 1_000_000
+"""Bytes that a page should stay below: it is attached to mails and tickets."""
+
+DETAILS = (Detail(12, 100_000), Detail(8, 20_000), Detail(8, 0), Detail(5, 0))
+"""Tried in this order until the page is small enough; the last is taken as it comes."""
 
 
 def render(results: Results) -> str:
-    """Render the report of one run as a single HTML document."""
-    page = arrange(results)
+    """Render the report of one run as a single HTML document, in as much detail as it has room for."""
     template = _environment().get_template("report.html.jinja")
-    return template.render(page=page, **_assets(page))
+    html = ""
+    for detail in DETAILS:
+        page = arrange(results, detail)
+        html = template.render(page=page, **_assets(page))
+        if len(html.encode()) < LARGEST:
+            break
+    return html
 
 
 def embed_json(value: Any) -> Markup:
@@ -89,7 +100,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(number=wording.number, times=wording.times, sum_sentence=wording.sum_sentence)
+    environment.filters.update(number=wording.number, times=wording.times)
     environment.globals.update(
         verdicts=wording.VERDICTS, terms=wording.TERMS, plural=wording.plural, slug=_slug, Verdict=Verdict
     )

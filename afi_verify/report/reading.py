@@ -1,6 +1,7 @@
-"""Reads a parsed ``results.json`` back into the dataclasses of `afi_verify.results`, or says where it is wrong."""
+"""Reads a parsed ``results.json`` back into dataclasses, or says where it is wrong."""
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -78,7 +79,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
 
 def _build_dataclass(kind: type, value: Any, where: str) -> Any:
     entry = _expect(dict, value, where or "results")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     arguments = {}
     for field in dataclasses.fields(kind):
         inner = f"{where}.{field.name}" if where else field.name
@@ -87,6 +88,12 @@ def _build_dataclass(kind: type, value: Any, where: str) -> Any:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ValueError(f"{inner}: missing")
     return kind(**arguments)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    # Looked up for each of tens of thousands of points, and slow.
+    return typing.get_type_hints(kind)
 
 
 def _build_float(value: Any, where: str) -> float:
@@ -101,7 +108,8 @@ def _expect(kind: type, value: Any, where: str) -> Any:
     # bool is an int to isinstance, but a seed of true is a mistake.
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ValueError(f"{where}: expected {_NAMES[kind]}, got {_kind(value)}")
-    return value
+    # JSON can hold half a surrogate pair, UTF-8 cannot.
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 _NAMES: dict[type, str] = {

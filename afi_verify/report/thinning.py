@@ -7,10 +7,26 @@ from collections.abc import Iterable, Sequence
 
 from afi_verify.results import Point
 
-FINE, COARSE = 12, 8
-"""Bins in one plot at most, on a page with few plots and on one with many, which must stay small."""
+_STEPS = (1.0, 2.0, 4.0, 5.0, 8.0)
 
-_STEPS = (1.0, 2.0, 4.0, 5.0)
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Bins of equal width that cover the log-SNR of all checks of a page."""
+
+    start: float
+    width: float
+    count: int
+
+    @property
+    def stop(self) -> float:
+        """The upper edge of the last bin, which belongs to it."""
+        return self.start + self.count * self.width
+
+    def floor(self, log_snr: float) -> float:
+        """Return the lower edge of the bin that holds ``log_snr``."""
+        index = math.floor((log_snr - self.start) / self.width)
+        return self.start + min(index, self.count - 1) * self.width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,18 +42,34 @@ class Bin:
     worst_log_snr: float
 
 
-def thin(points: Iterable[Point], width: float) -> tuple[Bin, ...]:
+def make_grid(points: Iterable[Point], most: int) -> Grid:
+    """Return the bins of the smallest round width, at most ``most`` of them, that cover the points."""
+    places = [point.log_snr for point in points if math.isfinite(point.log_snr)]
+    low, high = (min(places), max(places)) if places else (-1.0, 1.0)
+    scale = 1.0
+    while True:
+        for step in _STEPS:
+            width = step * scale
+            start = math.floor(low / width)
+            count = max(1, math.ceil(high / width) - start)
+            if count <= most:
+                return Grid(start=start * width, width=width, count=count)
+        scale *= 10.0
+
+
+def thin(points: Iterable[Point], grid: Grid) -> tuple[Bin, ...]:
     """Group points into bins of log-SNR and keep median and worst of each.
 
     A NaN counts as an infinite error: it never passes, so it must never vanish in a median either.
-    Points whose log-SNR is infinite (an end of the schedule) get a bin of their own.
+    Points whose log-SNR is infinite (an end of the schedule) get a bin of their own, and so do those
+    whose log-SNR is not a number: no point is dropped.
 
     Parameters
     ----------
     points : iterable of Point
         The points of one check.
-    width : float
-        Width of a bin, from `bin_width`.
+    grid : Grid
+        The bins, from `make_grid`.
 
     Returns
     -------
@@ -46,26 +78,11 @@ def thin(points: Iterable[Point], width: float) -> tuple[Bin, ...]:
     """
     groups: dict[float, list[Point]] = {}
     for point in points:
-        if math.isnan(point.log_snr):
-            continue
-        low = math.floor(point.log_snr / width) * width if math.isfinite(point.log_snr) else point.log_snr
-        groups.setdefault(low, []).append(point)
-    return tuple(_summarise(low, low + width, groups[low]) for low in sorted(groups))
-
-
-def bin_width(points: Iterable[Point], most: int) -> float:
-    """Return the smallest round width with which the points fill at most ``most`` bins."""
-    places = [point.log_snr for point in points if math.isfinite(point.log_snr)]
-    if not places:
-        return _STEPS[0]
-    low, high = min(places), max(places)
-    scale = 1.0
-    while True:
-        for step in _STEPS:
-            width = step * scale
-            if math.floor(high / width) - math.floor(low / width) < most:
-                return width
-        scale *= 10.0
+        # One NaN object for all: as a key, a NaN equals only itself.
+        place = math.nan if math.isnan(point.log_snr) else point.log_snr
+        groups.setdefault(grid.floor(place) if math.isfinite(place) else place, []).append(point)
+    lows = sorted(groups, key=lambda low: (math.isnan(low), low))
+    return tuple(_summarise(low, low + grid.width, groups[low]) for low in lows)
 
 
 def _summarise(low: float, high: float, points: Sequence[Point]) -> Bin:

@@ -1,20 +1,23 @@
 """What the templates are handed: the results, arranged as the page shows them."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from afi_verify.report import charts, overview
-from afi_verify.report.thinning import COARSE, FINE, Bin, bin_width, thin
+from afi_verify.report.thinning import Bin, Grid, make_grid, thin
 from afi_verify.results import AdapterResult, CheckResult, Counterexample, Results, count_verdicts
 
-SCRIPTS_IN_SIGHT = 60_000
-"""Characters of replay scripts that stand in the page as text; the rest is compressed, to keep it small."""
-
-PLOTS_IN_FULL = 80
-"""Above this number of plots, each has fewer bins."""
-
 _OPEN = frozenset(overview.URGENCY[:-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Detail:
+    """How much a page shows, so that a large run still makes a small file."""
+
+    bins: int  # in one plot at most
+    scripts: int  # characters of replay scripts that stand in the page as text; the rest is compressed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +81,12 @@ class Page:
     packed_scripts: dict[str, str]
 
 
-def arrange(results: Results) -> Page:
+def arrange(results: Results, detail: Detail) -> Page:
     """Arrange the results for the page, thinning points and packing scripts on the way."""
-    many = sum(bool(check.points) for check in results.checks) > PLOTS_IN_FULL
-    width = bin_width((point for check in results.checks for point in check.points), COARSE if many else FINE)
-    packing = _Packing()
+    grid = make_grid((point for check in results.checks for point in check.points), detail.bins)
+    packing = _Packing(detail.scripts)
     adapters = tuple(
-        _view_adapter(number, adapter, results, width, packing)
+        _view_adapter(number, adapter, results, grid, packing)
         for number, adapter in enumerate(results.adapters, start=1)
     )
     checks = [check for adapter in adapters for check in adapter.checks]
@@ -99,8 +101,8 @@ def arrange(results: Results) -> Page:
         matrix=tuple(_matrix(adapters)),
         charts={
             "frame": charts.frame(),
-            "x": charts.x_domain(view.bins for view in plotted),
-            "width": width,
+            "x": [grid.start, grid.stop],
+            "width": grid.width,
             "plots": {view.anchor: charts.chart(view.bins, view.check.limit) for view in plotted},
         },
         packed_scripts=packing.packed,
@@ -110,8 +112,8 @@ def arrange(results: Results) -> Page:
 class _Packing:
     """Decides which scripts stand in the page as text: the first ones, while there is room."""
 
-    def __init__(self) -> None:
-        self.room = SCRIPTS_IN_SIGHT
+    def __init__(self, room: int) -> None:
+        self.room = room
         self.packed: dict[str, str] = {}
 
     def is_packed(self, key: str, script: str) -> bool:
@@ -123,7 +125,7 @@ class _Packing:
 
 
 def _view_adapter(
-    number: int, adapter: AdapterResult, results: Results, width: float, packing: _Packing
+    number: int, adapter: AdapterResult, results: Results, grid: Grid, packing: _Packing
 ) -> AdapterView:
     title = f"{adapter.name} · {adapter.dtype}"
     return AdapterView(
@@ -132,22 +134,22 @@ def _view_adapter(
         adapter=adapter,
         sum=count_verdicts(adapter.checks),
         checks=tuple(
-            _view_check(f"a{number}-c{index}", title, check, results, width, packing)
+            _view_check(f"a{number}-c{index}", title, check, results, grid, packing)
             for index, check in enumerate(adapter.checks, start=1)
         ),
     )
 
 
 def _view_check(
-    anchor: str, title: str, check: CheckResult, results: Results, width: float, packing: _Packing
+    anchor: str, title: str, check: CheckResult, results: Results, grid: Grid, packing: _Packing
 ) -> CheckView:
-    bins = thin(check.points, width)
+    bins = thin(check.points, grid)
     return CheckView(
         anchor=anchor,
         adapter=title,
         check=check,
         bins=bins,
-        plotted=any(item.low > float("-inf") and item.low < float("inf") for item in bins),
+        plotted=any(math.isfinite(item.low) for item in bins),
         sees=charts.describe(bins, check.limit) if bins else "",
         examples=tuple(_examples(anchor, check, packing)),
         seconds=results.seconds.get(check.id),
@@ -168,7 +170,9 @@ def _examples(anchor: str, check: CheckResult, packing: _Packing) -> Iterator[Ex
 
 def _matrix(adapters: tuple[AdapterView, ...]) -> Iterator[Row]:
     keys = dict.fromkeys(
-        (view.check.role, view.check.claim, view.check.scenario) for adapter in adapters for view in adapter.checks
+        (view.check.role, view.check.claim, view.check.scenario)
+        for adapter in adapters
+        for view in adapter.checks
     )
     for role, claim, scenario in keys:
         cells = tuple(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
 from afi_verify.results import Verdict
 
@@ -54,9 +53,9 @@ TERMS: dict[str, str] = {
     "margin": "How far the truth is from the nearest wrong formula, in multiples of the limit. A case whose "
     "margin is below 1 accepts the wrong formula too, so it is no evidence.",
     "evidence": "The points whose margin is above 1.",
-    "plots": "One dot per bin of log-SNR at its worst error: filled where some point of the bin could tell right "
-    "from wrong, hollow where none could, a triangle at the top where the answer was not finite. The bars are "
-    "medians. All plots of a page share the axis of log-SNR.",
+    "plots": "One dot per bin of log-SNR, at its worst error: filled where some point of the bin could tell "
+    "right from wrong, hollow where none could, a triangle at the top where the answer was not finite. The "
+    "line is the median. All plots of a page share the axis of log-SNR.",
     "log-SNR": "log(α²/σ²): large where there is little noise, negative where noise dominates.",
 }
 
@@ -98,9 +97,3 @@ def times(value: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """Write a count with its noun, for example ``1 check`` or ``2 checks``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def sum_sentence(counts: Mapping[str, int]) -> str:
-    """Write the sum that shows that nothing got lost: planned = pass + fail + …"""
-    terms = " + ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict)
-    return f"{counts['planned']} planned = {terms}"

@@ -20,9 +20,10 @@ RADII: dict[str, Callable[[int], float]] = {
     "sqrt(d)": lambda d: float(np.sqrt(d)),
     "2 sqrt(d)": lambda d: float(2 * np.sqrt(d)),
     "1/2": lambda d: 0.5,
+    "40": lambda d: 40.0,
 }
 """Distances of the atoms from the point, in units of ``sigma / alpha``. At ``sqrt(d)`` the covariance's trace
-weighs as much as the identity's in any dimension."""
+weighs as much as the identity's in any dimension; at 40 every unnormalised weight underflows, even in float64."""
 
 
 def unit_directions(rng: np.random.Generator, count: int, dimension: int) -> Array:

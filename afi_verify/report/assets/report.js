@@ -3,8 +3,11 @@
   const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
   const inflate = async (id) => {
-    const packed = new Blob([bytesOf(document.getElementById(id).textContent)]);
-    return new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).text();
+    const stream = new DecompressionStream("gzip");
+    const writer = stream.writable.getWriter();
+    writer.write(bytesOf(document.getElementById(id).textContent));
+    writer.close();
+    return new Response(stream.readable).text();
   };
 
   const once = (make) => {
@@ -56,6 +59,7 @@
     spec.description = element.closest("figure").querySelector("figcaption").textContent;
     spec.encoding.x.scale.domain = charts.x;
     spec.encoding.y.scale.domain = plot.y;
+    spec.encoding.y.axis.values = plot.ticks;
     return spec;
   };
 
@@ -95,11 +99,16 @@
     );
     elements.forEach((element) => watcher.observe(element));
 
-    // Printing does not wait for an unpacking, so that is done early; drawing is quick enough to be in time.
-    (window.requestIdleCallback ?? setTimeout)(() => library().catch(console.error));
-    window.addEventListener("beforeprint", () => {
-      elements.filter((e) => !e.closest("details.check:not([open])")).forEach((e) => draw(e, charts));
-    });
+    // Printing waits for nothing, so what it would show is drawn in good time, one plot after another.
+    const inSight = () => elements.filter((element) => !element.closest("details.check:not([open])"));
+    const drawAhead = async () => {
+      for (const element of inSight()) {
+        await draw(element, charts);
+        await new Promise((resume) => setTimeout(resume));
+      }
+    };
+    setTimeout(drawAhead, 300);
+    window.addEventListener("beforeprint", () => inSight().forEach((element) => draw(element, charts)));
   };
 
   // ---- links from the overview open the check they lead to

@@ -168,7 +168,7 @@ def _log_determinant(matrix: arb_mat) -> arb:
         if pivot <= 0:
             raise ValueError(
                 "alpha^2 Sigma + sigma^2 I is not positive definite: the covariance has an eigenvalue below "
-                "zero, probably by rounding, and sigma is too small to lift it. Add that much to its diagonal."
+                "zero, probably by rounding, and sigma is too small to lift it. Add as much to its diagonal."
             )
         if not pivot > 0:
             raise InconclusiveError

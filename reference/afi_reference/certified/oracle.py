@@ -25,14 +25,37 @@ class InconclusiveError(ArithmeticError):
 class Posterior(Protocol):
     """Everything about one point at one noise level, enclosed at the precision in force."""
 
-    def log_density(self) -> arb: ...  # noqa: D102
-    def score(self) -> arb_mat: ...  # noqa: D102
-    def mean(self) -> arb_mat: ...  # noqa: D102
-    def covariance(self) -> arb_mat: ...  # noqa: D102
-    def second_moment(self) -> arb: ...  # noqa: D102
-    def fisher(self) -> arb_mat: ...  # noqa: D102
-    def fisher_times(self, v: arb_mat) -> arb_mat: ...  # noqa: D102
-    def fisher_trace(self) -> arb: ...  # noqa: D102
+    def log_density(self) -> arb:
+        """Return the log density, in nats."""
+        ...
+
+    def score(self) -> arb_mat:
+        """Return the score, shape (1, d)."""
+        ...
+
+    def mean(self) -> arb_mat:
+        """Return the posterior mean, shape (1, d)."""
+        ...
+
+    def covariance(self) -> arb_mat:
+        """Return the posterior covariance, shape (d, d)."""
+        ...
+
+    def second_moment(self) -> arb:
+        """Return the posterior mean of ``|x_0|^2``."""
+        ...
+
+    def fisher(self) -> arb_mat:
+        """Return the Fisher information, shape (d, d)."""
+        ...
+
+    def fisher_times(self, v: arb_mat) -> arb_mat:
+        """Return the Fisher information times ``v`` (d, 1), shape (1, d)."""
+        ...
+
+    def fisher_trace(self) -> arb:
+        """Return the trace of the Fisher information."""
+        ...
 
 
 _Quantity: TypeAlias = Callable[[Posterior, arb_mat | None], Sequence[arb]]

@@ -78,7 +78,7 @@ def certify(answers: Sequence[PointAnswer], shape: tuple[int, ...]) -> Certified
     with working_precision(_ROUNDING_BITS):
         balls = [ball for answer in answers for ball in answer.balls]
         lower = np.array([_round_down(ball) for ball in balls]).reshape(shape)
-        upper = np.array([-_round_down(-ball) for ball in balls]).reshape(shape)
+        upper = np.array([_round_up(ball) for ball in balls]).reshape(shape)
         if not reasons:
             nearest = [float(ball.mid()) for ball in balls]
             if all(map(math.isfinite, nearest)):
@@ -98,3 +98,8 @@ def _round_down(ball: arb) -> float:
         return -math.inf
     number = float(bound)
     return number if arb(number) <= bound else math.nextafter(number, -math.inf)
+
+
+def _round_up(ball: arb) -> float:
+    """Return the smallest float64 (or inf) that is proven not to be below the ball."""
+    return 0.0 - _round_down(-ball)

@@ -35,9 +35,8 @@ class DiscreteVP(InterpolatedVP):
     name: str = "discrete-vp"
 
     def __post_init__(self) -> None:
-        values = np.array(self.alphas_cumprod)
-        if values.dtype != np.longdouble:
-            values = values.astype(np.float64)
+        given = np.asarray(self.alphas_cumprod)
+        values = given.astype(np.longdouble if given.dtype == np.longdouble else np.float64)
         _check(values)
         values.flags.writeable = False
         object.__setattr__(self, "alphas_cumprod", values)

@@ -79,12 +79,24 @@ def convert(
     alpha, sigma = _per_point("alpha", alpha, x), _per_point("sigma", sigma, x)
     if rates is not None:
         rates = _per_point("alpha rate", rates[0], x), _per_point("sigma rate", rates[1], x)
+    return _solve(prediction, source, target, x, alpha, sigma, rates)
+
+
+def _solve(
+    prediction: Array,
+    source: Kind,
+    target: Kind,
+    x: Array,
+    alpha: Array,
+    sigma: Array,
+    rates: tuple[Array, Array] | None,
+) -> Array:
     # The score is the noise in another unit. As an equation of its own it would be lost at alpha = 0.
     if source == "score" and target != "score":
-        return convert(-sigma * prediction, "eps", target, x=x, alpha=alpha, sigma=sigma, rates=rates)
+        return _solve(-sigma * prediction, "eps", target, x, alpha, sigma, rates)
     if target == "score" and source != "score":
         _require_nonzero(sigma, "the score is infinite at sigma = 0")
-        return convert(prediction, source, "eps", x=x, alpha=alpha, sigma=sigma, rates=rates) / -sigma
+        return _solve(prediction, source, "eps", x, alpha, sigma, rates) / -sigma
     if source == target:
         return prediction
     a, b = _coefficients(source, alpha, sigma, rates)

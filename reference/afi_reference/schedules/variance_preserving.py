@@ -130,7 +130,9 @@ class LogSNRLinear(VariancePreserving):
         return logistic_roots(xp, self._log_snr(xp, t))[1]
 
     def _log_snr(self, xp: ModuleType, t: Array) -> Array:
-        return self.log_snr_max * (1 - t) + self.log_snr_min * t
+        # From the middle, where it crosses zero: 1 - 2t is exact there.
+        middle = (xp.full_like(t, self.log_snr_max) + self.log_snr_min) / 2
+        return middle + self._fall(xp, t) / 2 * (1 - 2 * t)
 
     def _f(self, xp: ModuleType, t: Array) -> Array:
         sigma = self._sigma(xp, t)

@@ -46,12 +46,12 @@ def reduce_to_zero(expression: Expr) -> Expr:
     moments = _unknowns(expression, Sum, Integral)
     expression = expression.xreplace(moments)
     transcendentals = _unknowns(expression, sympy.exp, sympy.erf)
+    _pair_reciprocals(transcendentals)
     numerator, denominator = sympy.fraction(sympy.together(expression.xreplace(transcendentals)))
     numerator = sympy.expand(numerator)
     if numerator == 0:
         return sympy.S.Zero
-    original = {unknown: node for table in (moments, transcendentals) for node, unknown in table.items()}
-    return (numerator / denominator).xreplace(original)
+    return (numerator / denominator).xreplace(_inverse(transcendentals)).xreplace(_inverse(moments))
 
 
 def column(value: Expr | ImmutableMatrix) -> ImmutableMatrix:
@@ -110,9 +110,8 @@ def _split(total: Expr) -> Expr:
     bound = [limit[0] for limit in total.limits]
     # `expand` would take the exponent of a kernel apart and hide that two moments share the kernel.
     kernels = _unknowns(total.function, sympy.exp)
-    original = {unknown: kernel for kernel, unknown in kernels.items()}
     terms = Add.make_args(sympy.expand(total.function.xreplace(kernels)))
-    parts = (term.xreplace(original).as_independent(*bound, as_Add=False) for term in terms)
+    parts = (term.xreplace(_inverse(kernels)).as_independent(*bound, as_Add=False) for term in terms)
     return reduce(
         lambda result, part: result + part[0] * total.func(part[1], *total.limits), parts, sympy.S.Zero
     )
@@ -120,3 +119,15 @@ def _split(total: Expr) -> Expr:
 
 def _unknowns(expression: Expr, *kinds: type[Expr]) -> dict[Expr, Expr]:
     return {node: sympy.Dummy(real=True) for node in sorted(expression.atoms(*kinds), key=str)}
+
+
+def _inverse(unknowns: dict[Expr, Expr]) -> dict[Expr, Expr]:
+    return {unknown: node for node, unknown in unknowns.items() if unknown.is_Dummy}
+
+
+def _pair_reciprocals(unknowns: dict[Expr, Expr]) -> None:
+    """Let the unknown for ``exp(-z)`` be one over the unknown for ``exp(z)``."""
+    for node in list(unknowns):
+        reciprocal = 1 / node
+        if reciprocal in unknowns and unknowns[reciprocal].is_Dummy and unknowns[node].is_Dummy:
+            unknowns[node] = 1 / unknowns[reciprocal]

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import sympy
 from sympy import Expr, ImmutableMatrix
 
+from afi_reference.symbolic.algebra import gradient
+
 ALPHA, SIGMA = sympy.symbols("alpha sigma", positive=True)
 N = sympy.Symbol("N", integer=True, positive=True)
 INDEX = sympy.Symbol("i", integer=True)
@@ -140,8 +142,7 @@ class Data:
         ImmutableMatrix
             ``grad log q_t(x)``, a column.
         """
-        log_density = sympy.log(self.density())
-        return ImmutableMatrix([log_density.diff(coordinate) for coordinate in self.x])
+        return gradient(sympy.log(self.density()), self.x)
 
     def fisher(self) -> ImmutableMatrix:
         """Differentiate the log density twice.
@@ -248,4 +249,3 @@ def general(d: int = 2, alpha: Expr = ALPHA, sigma: Expr = SIGMA) -> Data:
     limits = [(coordinate, -sympy.oo, sympy.oo) for coordinate in y]
     rho = sympy.Function("rho", nonnegative=True)(*y)
     return Data(y, rho, lambda body: sympy.Integral(body, *limits), alpha, sigma)
-

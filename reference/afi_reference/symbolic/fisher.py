@@ -1,9 +1,11 @@
-"""The Fisher information as a posterior covariance: Lemmas 1 to 5, Prop. 1, 3 and 5, eq. 16, Tweedie."""
+"""The Fisher information as a posterior covariance: Lemmas 2, 4 and 5, Prop. 1, 3 and 5, eq. 16."""
+
+from dataclasses import replace
 
 import sympy
 from sympy import Expr, ImmutableMatrix
 
-from afi_reference.symbolic.algebra import gradient, jacobian
+from afi_reference.symbolic.algebra import jacobian
 from afi_reference.symbolic.data import (
     ALPHA,
     ANY_DENSITY,
@@ -27,16 +29,6 @@ _EITHER = {
 }
 
 
-def lemma_1(*, alpha_power: int = 1, sigma_power: int = 2) -> Derivation:
-    """Derive the gradient of the kernel of one atom (eq. 23)."""
-    return _kernel_gradient("lemma-1", diracs(), "v_i", "y_i", alpha_power, sigma_power)
-
-
-def lemma_3(*, alpha_power: int = 1, sigma_power: int = 2) -> Derivation:
-    """Derive the gradient of the kernel as a function of the data point (eq. 31)."""
-    return _kernel_gradient("lemma-3", general(), "v(y)", "y", alpha_power, sigma_power)
-
-
 def lemma_2(*, alpha_power: int = 1, sigma_power: int = 2, outer: int = 1) -> Derivation:
     """Derive the Jacobian of the posterior mean of Diracs (eq. 24)."""
     return _mean_jacobian("lemma-2", diracs(), "diracs", alpha_power, sigma_power, outer)
@@ -45,6 +37,40 @@ def lemma_2(*, alpha_power: int = 1, sigma_power: int = 2, outer: int = 1) -> De
 def lemma_4(*, alpha_power: int = 1, sigma_power: int = 2, outer: int = 1) -> Derivation:
     """Derive the Jacobian of the posterior mean of any initial distribution (eq. 32)."""
     return _mean_jacobian("lemma-4", general(), "general", alpha_power, sigma_power, outer)
+
+
+def eq_32(*, alpha_power: int = 1, sigma_power: int = 2) -> Derivation:
+    """Derive the line of Lemma 4's proof after the terms with the noisy point have cancelled."""
+    data = general()
+
+    def claimed(second: Data) -> ImmutableMatrix:
+        d, weight = len(data.y), data.mass * data.kernel
+        normaliser, factor = data.total(weight), ALPHA**alpha_power / SIGMA**sigma_power
+        first = [data.total(weight * y) for y in data.y]
+        inner = [second.total(second.mass * second.kernel * y) for y in second.y]
+        return ImmutableMatrix(
+            d,
+            d,
+            lambda a, b: (
+                factor
+                / normaliser**2
+                * (normaliser * data.total(weight * data.y[a] * data.y[b]) - first[a] * inner[b])
+            ),
+        )
+
+    return derive(
+        "eq-32",
+        "a line of the proof of Lemma 4",
+        jacobian(data.mean(), data.x),
+        claimed(data),
+        printed=claimed(replace(data, mass=sympy.S.One)),
+        erratum="The sixth and seventh line of eq. 32 integrate by dy' where dq_0(y') is meant, and the"
+        " eighth integrates v(y) y y^T by dq_0(y'). The first and the last line are right.",
+        latex=r"\frac{\alpha_t}{\sigma_t^2 Z^2} \int v(y)\, y \left\{y Z"
+        r" - \int v(y')\, y' \,\mathrm{d}q_0(y')\right\}^\top \mathrm{d}q_0(y),"
+        r"\quad Z = \int v \,\mathrm{d}q_0",
+        generality=f"{ANY_DENSITY}; {ANY_DIMENSION}",
+    )
 
 
 def lemma_5(*, power: int = 2) -> Derivation:
@@ -82,38 +108,7 @@ def prop_5(*, alpha_power: int = 2, sigma_power: int = 4, dimension: int = 1, sq
 
 def eq_16(*, alpha_power: int = 2, sigma_power: int = 4, dimension: int = 1, square: int = 1) -> Derivation:
     """Derive eq. 16 in the general setting, to which the paper says it extends."""
-    return _trace("eq-16", general(3), "general", alpha_power, sigma_power, dimension, square)
-
-
-def tweedie(*, alpha_power: int = 1, sigma_power: int = 2) -> Derivation:
-    """Derive the posterior mean from the score (eq. 27 and 35 solved for the mean)."""
-    data = general()
-    x = ImmutableMatrix(data.x)
-    return derive(
-        "tweedie",
-        "the posterior mean is an affine function of the score",
-        data.mean(),
-        (x + SIGMA**sigma_power * data.score()) / ALPHA**alpha_power,
-        latex=r"E[x_0 \mid x_t] = \frac{x_t + \sigma_t^2 \nabla\log q_t(x_t)}{\alpha_t}",
-        generality=f"{ANY_DENSITY}; {ANY_DIMENSION}",
-    )
-
-
-def _kernel_gradient(
-    label: str, data: Data, name: str, point: str, alpha_power: int, sigma_power: int
-) -> Derivation:
-    claimed = [
-        -(a - ALPHA**alpha_power * b) / SIGMA**sigma_power * data.kernel
-        for a, b in zip(data.x, data.y, strict=True)
-    ]
-    return derive(
-        label,
-        "the gradient of the transition kernel",
-        gradient(data.kernel, data.x),
-        ImmutableMatrix(claimed),
-        latex=rf"\nabla {name} = -\frac{{1}}{{\sigma_t^2}} (x_t - \alpha_t {point})\, {name}",
-        generality="any data point; any d (two coordinates stand for all, the others are a constant factor)",
-    )
+    return _trace("eq-16", general(2), "general", alpha_power, sigma_power, dimension, square)
 
 
 def _mean_jacobian(

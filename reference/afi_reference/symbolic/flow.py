@@ -76,9 +76,9 @@ def eq_2(*, drift_factor: int = 1, diffusion_factor: int = 1) -> Derivation:
         "the SDE of eq. 2 has the transition kernel of eq. 1",
         density.diff(TIME),
         -_divergence(flux, x),
-        latex=r"\partial_t q_{t|0} = -\nabla\cdot(f x\, q_{t|0}) + \tfrac{1}{2} g^2 \Delta q_{t|0},\quad"
-        r" f = \frac{\mathrm{d}\log\alpha_t}{\mathrm{d}t},\quad g^2 = \frac{\mathrm{d}\sigma_t^2}{\mathrm{d}t}"
-        r" - 2 f \sigma_t^2",
+        latex=r"\partial_t q_{t|0} = -\nabla\cdot(f x\, q_{t|0}) + \tfrac{1}{2} g^2 \Delta q_{t|0},"
+        r"\quad f = \frac{\mathrm{d}\log\alpha_t}{\mathrm{d}t},"
+        r"\quad g^2 = \frac{\mathrm{d}\sigma_t^2}{\mathrm{d}t} - 2 f \sigma_t^2",
         generality=f"{_ANY_SCHEDULE}; d = 2",
     )
 
@@ -105,8 +105,8 @@ def eq_5(*, drift_factor: int = 1, score_factor: int = 1) -> Derivation:
         "the probability-flow ODE has the marginals of the diffusion",
         density.diff(TIME),
         -_divergence(ImmutableMatrix(density * velocity), data.x),
-        latex=r"\partial_t q_t + \nabla\cdot\left(\left[f x - \tfrac{1}{2} g^2 \nabla\log q_t\right] q_t\right)"
-        r" = 0",
+        latex=r"\partial_t q_t"
+        r" + \nabla\cdot\left(\left[f x - \tfrac{1}{2} g^2 \nabla\log q_t\right] q_t\right) = 0",
         generality=f"{ANY_DIRACS}; {_ANY_SCHEDULE}; d = 2",
     )
 
@@ -134,9 +134,10 @@ def eq_14(*, drift_sign: int = -1, trace_sign: int = -1) -> Derivation:
         "the log-likelihood along the probability-flow ODE",
         log_density.diff(TIME) + velocity.dot(gradient(log_density, data.x)),
         claimed,
-        erratum="Eq. 14 writes the partial derivative for the total one along the ODE (eq-14-partial shows what"
-        " is missing at a fixed point). The signs of f and of the trace are right.",
-        latex=r"\frac{\mathrm{d}\log q_t(x_t)}{\mathrm{d}t} = -f d - \frac{g^2}{2} \operatorname{tr} F_t(x_t)",
+        erratum="Eq. 14 writes the partial derivative for the total one along the ODE; eq-14-partial shows"
+        " what is missing at a fixed point. The signs of f and of the trace are right.",
+        latex=r"\frac{\mathrm{d}}{\mathrm{d}t} \log q_t(x_t)"
+        r" = -f d - \frac{g^2}{2} \operatorname{tr} F_t(x_t)",
         generality=f"{ANY_DIRACS}; {_ANY_SCHEDULE}; d = 2",
     )
 

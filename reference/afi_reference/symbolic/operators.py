@@ -106,7 +106,8 @@ def eq_19(*, sigma_power: int = 1) -> Derivation:
         "the transposed Jacobian times the adjoint state is a gradient",
         gradient(field.dot(adjoint), x) / SIGMA,
         jacobian(field, x).T * adjoint / SIGMA**sigma_power,
-        latex=r"\frac{1}{\sigma_t} \left(\frac{\partial \varepsilon_\theta}{\partial x_t}\right)^\top \lambda_t"
+        latex=r"\frac{1}{\sigma_t}"
+        r" \left(\frac{\partial \varepsilon_\theta}{\partial x_t}\right)^\top \lambda_t"
         r" = \frac{1}{\sigma_t} \frac{\partial \langle\varepsilon_\theta, \lambda_t\rangle}{\partial x_t}",
         generality=_ANY_FIELD,
     )
@@ -114,7 +115,9 @@ def eq_19(*, sigma_power: int = 1) -> Derivation:
 
 def eq_20(*, alpha_power: int = 2, sigma_power: int = 4, mean_sign: int = 1) -> Derivation:
     """Derive the inner products of the endpoint operator from its matrix."""
-    x0, mean, adjoint = (ImmutableMatrix(sympy.symbols(f"{name}_1:4", real=True)) for name in ("x0", "m", "l"))
+    x0, mean, adjoint = (
+        ImmutableMatrix(sympy.symbols(f"{name}_1:4", real=True)) for name in ("x0", "m", "l")
+    )
     matrix = sympy.eye(3) / SIGMA**2 - ALPHA**2 / SIGMA**4 * (x0 * x0.T - mean * mean.T)
     factor = ALPHA**alpha_power / SIGMA**sigma_power
     return derive(

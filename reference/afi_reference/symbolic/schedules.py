@@ -80,7 +80,12 @@ SCHEDULES = {
 
 def _derivation(name: str) -> Derive:
     schedule = SCHEDULES[name]
-    quantities = {r"\alpha_t": schedule.alpha, r"\sigma_t": schedule.sigma, "f": schedule.f, "g^2": schedule.g2}
+    quantities = {
+        r"\alpha_t": schedule.alpha,
+        r"\sigma_t": schedule.sigma,
+        "f": schedule.f,
+        "g^2": schedule.g2,
+    }
 
     # An offset for f, because no factor shows where f is zero.
     def coefficients(*, drift_offset: int = 0, diffusion_factor: int = 1) -> Derivation:

@@ -125,8 +125,8 @@ def eq_42(*, kernel_power: int = 1, dimension_power: int = 1) -> Derivation:
         expected.diff(u),
         claimed(kernel_power),
         printed=claimed(0),
-        erratum="Eq. 42 lacks the kernel v_i(x_t, t); minimised as printed it gives the unweighted mean of the"
-        " squared norms. The next line of the proof has the kernel.",
+        erratum="Eq. 42 lacks the kernel v_i(x_t, t); minimised as printed it gives the unweighted mean"
+        " of the squared norms. The next line of the proof has the kernel.",
         latex=r"\arg\min_{t_\theta} \sum_i w_i (2\pi\sigma_t^2)^{-d/2} v_i(x_t, t)"
         r" \left| t_\theta(x_t, t) - \tfrac{1}{d}\|y_i\|^2 \right|^2",
         generality=f"{ANY_DIRACS} and any norms; {ANY_DIMENSION}",

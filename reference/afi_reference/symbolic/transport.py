@@ -1,5 +1,7 @@
 """The Jacobian of the flow: the adjoint state (eq. 18), the matrix B of Theorem 1 (eq. 22, 51 to 53)."""
 
+from functools import cache
+
 import sympy
 from sympy import Expr, ImmutableMatrix
 
@@ -72,8 +74,8 @@ def eq_51(*, drift_sign: int = -1, score_sign: int = 1) -> Derivation:
         logarithmic_derivative.xreplace(entries),
         claimed(drift_sign),
         printed=claimed(1),
-        erratum="The sign of f flips from the second to the third line of eq. 51; the third and fourth also write"
-        " the score where its Jacobian, the Hessian of log q_t, is meant.",
+        erratum="The sign of f flips from the second to the third line of eq. 51; the third and fourth also"
+        " write the score where its Jacobian, the Hessian of log q_t, is meant.",
         latex=r"\frac{\mathrm{d}A}{\mathrm{d}t} = -A \frac{\partial h}{\partial x_t}"
         r" = -f A + \frac{g^2}{2} A \nabla^2 \log q_t",
         generality="any Hessian of the log density; any f and g^2; d = 2",
@@ -116,8 +118,8 @@ def eq_53(*, transposed: int = 1) -> Derivation:
         residual(transposed),
         printed=residual(0),
         erratum="Eq. 51 gives A' = A B, eq. 52 defines C' = B C, and eq. 53 says A = C. Where B(t) does not"
-        " commute with itself over time, A is the transpose of C. Definiteness and symmetry are the same for both,"
-        " so Theorem 1 is not touched.",
+        " commute with itself over time, A is the transpose of C. Definiteness and symmetry are the same for"
+        " both, so Theorem 1 is not touched.",
         latex=r"C' = B C,\ C(T) = I,\ B = B^\top \;\Rightarrow\; \frac{\partial T_{t,T}(x_t)}{\partial x_t}"
         r" = C(t)^\top",
         generality="any symmetric B(t) (undetermined functions); d = 2",
@@ -130,12 +132,15 @@ def _fundamental_matrix() -> tuple[ImmutableMatrix, ImmutableMatrix]:
     return forward, ImmutableMatrix(2, 2, sympy.symbols("H_1:3_1:3", real=True))
 
 
-def _along_the_flow(value: ImmutableMatrix, forward: ImmutableMatrix, slope: ImmutableMatrix) -> ImmutableMatrix:
+def _along_the_flow(
+    value: ImmutableMatrix, forward: ImmutableMatrix, slope: ImmutableMatrix
+) -> ImmutableMatrix:
     """Differentiate by time and insert the variational equation ``M' = H M``."""
     variational = dict(zip(forward.diff(TIME), slope * forward, strict=True))
     return ImmutableMatrix(value.diff(TIME).xreplace(variational))
 
 
+@cache
 def _logarithmic_derivative() -> tuple[ImmutableMatrix, ImmutableMatrix]:
     """Return ``A^-1 A'`` for ``A(t) = M(T) M(t)^-1`` (eq. 50), and the entries of H in it."""
     forward, slope = _fundamental_matrix()

@@ -1,0 +1,160 @@
+"""The adapter: the few lines by which a codebase says which of its functions fill which roles."""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from afi_properties.catalogue import ROLES, claims_of_role
+from afi_properties.claim import Claim
+from afi_verify.backends import BACKENDS, DTYPES
+from afi_verify.errors import UnusableError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclasses.dataclass(frozen=True)
+class Provided:
+    """A function under test: the role it fills, for which family of data, and what it asks for."""
+
+    role: str
+    claim: Claim
+    function: Callable[..., Any]
+    parameters: frozenset[str]
+
+
+class Adapter:
+    """Says which functions of a codebase fill which roles.
+
+    Parameters
+    ----------
+    name
+        What reports call the implementation.
+    backend
+        ``"numpy"``, ``"torch"`` or ``"jax"``: the kind of arrays that the functions take and return.
+    dtype
+        ``"float64"``, ``"float32"``, ``"float16"`` or ``"bfloat16"``: the precision they work in.
+    device
+        Where torch or JAX arrays live, for example ``"cuda"``.
+    event_shape
+        Shape of one data point, for code that takes images: ``x`` is then (B, *event_shape) and ``data``
+        (N, *event_shape). Any dimension d, as (B, d), when left out.
+    per_sample_noise
+        Whether ``alpha`` and ``sigma`` (and ``t``) are arrays (B,) rather than numbers.
+
+    Raises
+    ------
+    UnusableError
+        If an argument is not one of the values above.
+
+    Examples
+    --------
+    >>> afi = Adapter("my-afi")
+    >>> @afi.provides("fisher_trace")
+    ... def trace(x, alpha, sigma, data):
+    ...     ...
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        backend: str = "numpy",
+        dtype: str = "float64",
+        device: str = "cpu",
+        event_shape: tuple[int, ...] | None = None,
+        per_sample_noise: bool = False,
+    ) -> None:
+        if not isinstance(name, str) or not name.strip():
+            raise UnusableError("An adapter needs a name: Adapter('my-afi').")
+        _require_known(f"Adapter({name!r}): backend", backend, BACKENDS)
+        _require_known(f"Adapter({name!r}): dtype", dtype, DTYPES)
+        if event_shape is not None:
+            event_shape = tuple(event_shape)
+            if not event_shape or not all(isinstance(n, int) and n > 0 for n in event_shape):
+                raise UnusableError(
+                    f"Adapter({name!r}): event_shape must be a tuple of positive whole numbers, such as "
+                    f"(4, 64, 64); got {event_shape!r}."
+                )
+        self.name = name
+        self.backend = backend
+        self.dtype = dtype
+        self.device = device
+        self.event_shape = event_shape
+        self.per_sample_noise = per_sample_noise
+        self.source = ""  # the file or module it was found in, as the user named it
+        self.functions: dict[tuple[str, str], Provided] = {}
+
+    def __repr__(self) -> str:
+        return f"Adapter({self.name!r}, backend={self.backend!r}, dtype={self.dtype!r})"
+
+    @overload
+    def provides(self, role: str) -> Callable[[Function], Function]: ...
+    @overload
+    def provides(self, role: str, function: Function) -> Function: ...
+    def provides(self, role: str, function: Function | None = None) -> Function | Callable[[Function], Function]:
+        """Register ``function`` for ``role``; without a function, return a decorator that does.
+
+        A function is handed what its parameter names ask for. One that asks for ``means`` or
+        ``covariances`` is checked on Gaussian mixtures, any other on Diracs; a role can have one of each.
+
+        Raises
+        ------
+        UnusableError
+            If the role or a parameter name is unknown, or the role has such a function already.
+        """
+        _require_known(f"Adapter({self.name!r}): role", role, ROLES)
+        if function is None:
+            return lambda decorated: self.provides(role, decorated)
+        provided = _inspect(self.name, role, function)
+        key = (role, provided.claim.family)
+        if key in self.functions:
+            raise UnusableError(
+                f"Adapter({self.name!r}) provides {role!r} for {provided.claim.family} data twice; make a second Adapter "
+                "for the second implementation."
+            )
+        self.functions[key] = provided
+        return function
+
+
+def _inspect(adapter: str, role: str, function: Callable[..., Any]) -> Provided:
+    where = f"Adapter({adapter!r}): the function for {role!r}"
+    if not callable(function):
+        raise UnusableError(f"{where} is not callable: {function!r}.")
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        raise UnusableError(
+            f"{where} has no signature that Python can read; wrap it in a function with named parameters."
+        ) from None
+    named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for parameter in parameters.values():
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise UnusableError(f"{where}: parameter {parameter.name!r} is positional-only; it must be passed by name.")
+    names = {p.name for p in named}
+    claims = claims_of_role(role)
+    gaussian = bool(names & {"means", "covariances"})
+    if gaussian and "data" in names:
+        raise UnusableError(f"{where} asks for both data and a Gaussian mixture; provide one function for each.")
+    family = "gaussian-mixture" if gaussian else "dirac"
+    claim = next((claim for claim in claims if claim.family == family), None)
+    if claim is None:
+        raise UnusableError(f"{where} asks for a Gaussian mixture; {role!r} is checked on Dirac data only.")
+    known = claim.parameters
+    for parameter in named:
+        if parameter.name not in known and parameter.default is parameter.empty:
+            close = difflib.get_close_matches(parameter.name, sorted(known), n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise UnusableError(
+                f"{where} asks for {parameter.name!r}, which is not known.{hint} It can ask for: "
+                f"{', '.join(sorted(known))}. Give any other parameter a default value."
+            )
+    return Provided(role, claim, function, frozenset(names & known))
+
+
+def _require_known(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        close = difflib.get_close_matches(str(value), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise UnusableError(f"{what} {value!r} is not known.{hint} Choose one of: {', '.join(known)}.")

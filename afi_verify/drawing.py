@@ -1,0 +1,68 @@
+"""Driving Hypothesis: draw problems and look for the worst, then shrink one to the simplest."""
+
+import math
+from collections.abc import Callable
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+
+from afi_properties.problem import Problem
+from afi_properties.strategies import Demand, problems
+from afi_verify.examination import Finding, Kind
+
+Examine = Callable[[Problem], Finding]
+
+
+def draw_problems(demand: Demand, examine: Examine, cases: int, seed: int) -> list[Finding]:
+    """Examine ``cases`` drawn problems, steering towards large errors; return all findings."""
+    findings: list[Finding] = []
+
+    def record(problem: Problem) -> None:
+        finding = examine(problem)
+        findings.append(finding)
+        if 0 < finding.worst < math.inf:
+            hypothesis.target(math.log10(finding.worst), label="error in multiples of the attainable")
+
+    _run(record, demand, cases, seed, (Phase.generate, Phase.target))
+    return findings
+
+
+def shrink(demand: Demand, examine: Examine, kind: Kind, cases: int, seed: int) -> Finding | None:
+    """Draw the same problems again; return the simplest whose finding is of ``kind``, or ``None``.
+
+    There is none where an implementation does not answer the same question the same way twice.
+    """
+    found: list[Finding] = []
+
+    def look(problem: Problem) -> None:
+        finding = examine(problem)
+        if finding.kind is kind:
+            found.append(finding)
+            raise _Found
+
+    try:
+        _run(look, demand, cases, seed, (Phase.generate, Phase.shrink))
+    except (_Found, hypothesis.errors.Flaky):
+        return found[-1]  # Hypothesis ends by replaying the simplest
+    return None
+
+
+class _Found(Exception):  # noqa: N818 - a signal to Hypothesis, not an error
+    pass
+
+
+def _run(
+    body: Callable[[Problem], None], demand: Demand, cases: int, seed: int, phases: tuple[Phase, ...]
+) -> None:
+    settings = hypothesis.settings(
+        max_examples=cases,
+        phases=phases,
+        database=None,  # a verdict depends on the seed alone, not on what an earlier run found
+        deadline=None,
+        derandomize=False,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+    )
+    test = hypothesis.given(problems(demand))(body)
+    hypothesis.seed(seed)(settings(test))()

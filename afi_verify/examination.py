@@ -1,0 +1,102 @@
+"""One function, one problem: was the answer right, and if not, is it wrong or did it only lose digits?"""
+
+import dataclasses
+from collections.abc import Mapping
+from enum import IntEnum
+
+import numpy as np
+
+from afi_properties.judgement import LIMIT, Truth, errors_of, find_truth, margins_of
+from afi_properties.precision import PRECISIONS
+from afi_properties.problem import Array, Problem
+from afi_verify.errors import BrokenAnswerError
+from afi_verify.handing import Handed, Subject, call, round_problem
+
+
+class Kind(IntEnum):
+    """How a finding weighs; a check's verdict is that of its weightiest finding."""
+
+    RIGHT = 0
+    INACCURATE = 1
+    ERROR = 2
+    WRONG = 3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Finding:
+    """What one problem showed.
+
+    Errors and margins are per point; they are ``nan`` where the precision cannot represent the point's truth.
+    """
+
+    handed: Handed
+    kind: Kind
+    message: str  # empty when right
+    truth: Truth
+    answer: Array | None
+    errors: Array  # (B,) in multiples of the attainable
+    margins: Mapping[str, Array]  # by wrong formula, (B,)
+
+    @property
+    def problem(self) -> Problem:
+        """The problem, before rounding."""
+        return self.handed.problem
+
+    @property
+    def worst(self) -> float:
+        """Largest error of a representable point; 0 when there is none."""
+        return float(np.nanmax(self.errors)) if not np.isnan(self.errors).all() else 0.0
+
+    @property
+    def worst_point(self) -> int:
+        """Index of the point with the largest error."""
+        return int(np.nanargmax(self.errors)) if not np.isnan(self.errors).all() else 0
+
+
+def examine(subject: Subject, problem: Problem) -> Finding:
+    """Call the function under test on ``problem`` and compare its answer with the truth."""
+    claim = subject.provided.claim
+    handed = round_problem(subject, problem)
+    truth = find_truth(claim, handed.values, problem, handed.skew, PRECISIONS[subject.dtype])
+    margins = margins_of(claim, handed.values, handed.skew, truth)
+    unknown = np.full(problem.batch, np.nan)
+    try:
+        answer = call(subject, handed, subject.dtype)
+    except BrokenAnswerError as error:
+        return Finding(handed, Kind.ERROR, str(error), truth, None, unknown, margins)
+    errors = np.where(truth.representable, errors_of(answer, truth), np.nan)
+    bad = errors > LIMIT
+    if not bad.any():
+        return Finding(handed, Kind.RIGHT, "", truth, answer, errors, margins)
+    if not np.isfinite(answer[bad]).all():
+        message = "It returned a NaN or an infinity where the truth is finite."
+        return Finding(handed, Kind.WRONG, message, truth, answer, errors, margins)
+    worst = float(np.nanmax(errors))
+    if _only_lost_digits(subject, handed, answer, truth, bad):
+        message = f"It is off by {worst:.3g} times what {subject.dtype} can attain, and right with more digits."
+        return Finding(handed, Kind.INACCURATE, message, truth, answer, errors, margins)
+    message = f"It is off by {worst:.3g} times what {subject.dtype} can attain."
+    return Finding(handed, Kind.WRONG, message, truth, answer, errors, margins)
+
+
+def _only_lost_digits(subject: Subject, handed: Handed, answer: Array, truth: Truth, bad: Array) -> bool:
+    """Tell lost digits from a wrong formula: lost digits come back in a wider precision.
+
+    The same numbers are handed over again in a wider dtype. Float64 code has none on most backends, and code
+    that converts to float32 on the way has none anywhere: there an answer counts as having lost digits if it
+    would do for float32. Rounding errors are proportional to the unit roundoff; a wrong formula is wrong by
+    as much in any precision, and somewhere by much.
+    """
+    wider = subject.backend.wider.get(subject.dtype)
+    if wider is not None:
+        try:
+            again = call(subject, handed, wider)
+        except BrokenAnswerError:
+            pass  # for example LAPACK, which knows no longdouble
+        else:
+            if (errors_of(again, truth)[bad] <= LIMIT).all():
+                return True
+    if subject.dtype != "float64":
+        return False
+    coarse = find_truth(subject.provided.claim, handed.values, handed.problem, handed.skew, PRECISIONS["float32"])
+    return bool((errors_of(answer, coarse)[bad] <= LIMIT).all())

@@ -1,0 +1,209 @@
+"""Turning a problem into the arguments of the function under test, and its answer back into numbers."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from afi_properties.inputs import make_inputs
+from afi_properties.known_jacobian import SkewEps, skew_eps_for
+from afi_properties.problem import Array, Problem
+from afi_verify.adapter import Adapter, Provided
+from afi_verify.backends import Backend
+from afi_verify.epsilon import posterior_average, skew_epsilon
+from afi_verify.errors import BrokenAnswerError
+
+_POINTS = ("x", "v", "x0", "data", "means", "eps")
+_NOISE = ("alpha", "sigma", "t")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A function under test with what is needed to call it."""
+
+    adapter: Adapter
+    backend: Backend
+    provided: Provided
+
+    @property
+    def dtype(self) -> str:
+        """The precision that the adapter claims."""
+        return self.adapter.dtype
+
+    def asks_for(self, *names: str) -> bool:
+        """Whether the function has a parameter of one of these names."""
+        return not self.provided.parameters.isdisjoint(names)
+
+    def event_shape(self, problem: Problem) -> tuple[int, ...]:
+        """Shape of one data point in the arrays handed over."""
+        return self.adapter.event_shape or (problem.dimension,)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Handed:
+    """The numbers of a problem as they are handed over: rounded to the adapter's precision."""
+
+    problem: Problem
+    values: Mapping[str, Array]  # by parameter name; what a truth is computed from
+    skew: SkewEps | None
+
+
+def round_problem(subject: Subject, problem: Problem) -> Handed:
+    """Round a problem's numbers to the adapter's precision, and add what is derived from them.
+
+    ``alpha``, ``sigma`` and ``t`` stay exact where they are handed over as Python numbers. ``eps`` and
+    ``head`` are exact for the rounded numbers, then rounded once themselves.
+    """
+    backend, dtype = subject.backend, subject.dtype
+
+    def rounded(value: Array) -> Array:
+        return backend.to_numpy(backend.array(value, dtype))
+
+    values = {}
+    for name, value in problem.values.items():
+        exact = name in _NOISE and not subject.adapter.per_sample_noise
+        values[name] = value if exact else rounded(value)
+    if subject.asks_for("alpha_bar"):
+        values["alpha_bar"] = rounded(problem.values["alpha"] ** 2)
+    skew = None
+    if problem.eps_kind == "skew":
+        skew = skew_eps_for(problem.values["x"], problem.values["sigma"], problem.seed)
+    with np.errstate(all="ignore"):  # a sigma that alpha_bar has rounded away is found not representable later
+        inputs = make_inputs(values, skew=skew)
+        if subject.asks_for("eps", "eps_fn") and skew is None:
+            values["eps"] = rounded(inputs.eps)
+        if subject.asks_for("head", "head_fn"):
+            values["head"] = rounded(inputs.second_moment / problem.dimension)
+    return Handed(problem, values, skew)
+
+
+def call(subject: Subject, handed: Handed, dtype: str) -> Array:
+    """Call the function on the numbers in ``dtype``; return its answer as NumPy numbers of shape (B, ...).
+
+    Raises
+    ------
+    BrokenAnswerError
+        If the function raises, changes an argument, or returns something other than an array of the
+        expected kind, shape and dtype.
+    """
+    backend, problem = subject.backend, handed.problem
+    arguments = _arguments(subject, handed, dtype)
+    arrays = {name: value for name, value in arguments.items() if backend.is_array(value)}
+    before = {name: backend.to_numpy(array) for name, array in arrays.items()}
+    try:
+        with backend.context(dtype):
+            answer = subject.provided.function(**arguments)
+    except (Exception, SystemExit) as error:  # whatever the code under test raises is a finding, not our crash
+        raise BrokenAnswerError(f"It raised {type(error).__name__}: {_first_line(error)}") from error
+    for name, array in arrays.items():
+        if not np.array_equal(backend.to_numpy(array), before[name], equal_nan=True):
+            raise BrokenAnswerError(f"It changed its argument {name!r} in place; let it work on a copy.")
+    event = subject.event_shape(problem)
+    expected = subject.provided.claim.answer_shape(problem.batch, event)
+    if not backend.is_array(answer):
+        raise BrokenAnswerError(
+            f"It returned {_describe(answer)}; expected a {backend.name} array of shape {expected}."
+        )
+    if tuple(answer.shape) != expected:
+        raise BrokenAnswerError(
+            f"It returned shape {tuple(answer.shape)}; expected {expected} for a batch of {problem.batch} points of "
+            f"shape {event}."
+        )
+    if backend.dtype_name(answer) != dtype:
+        raise BrokenAnswerError(
+            f"It returned {backend.dtype_name(answer)} for {dtype} arguments; make new arrays (eye, zeros, arange …) "
+            "in the dtype of x, and convert nothing."
+        )
+    return backend.to_numpy(answer).reshape(_flat_shape(expected, event))
+
+
+def _arguments(subject: Subject, handed: Handed, dtype: str) -> dict[str, Any]:
+    backend, problem, values = subject.backend, handed.problem, handed.values
+    event = subject.event_shape(problem)
+    per_sample = subject.adapter.per_sample_noise
+    makers: dict[str, Callable[[], Any]] = {
+        "schedule": lambda: problem.schedule,
+        "eps_fn": lambda: epsilon_function(backend, handed, event),
+        "head_fn": lambda: head_function(backend, handed, event),
+    }
+    for name, value in values.items():
+        if name in _POINTS:
+            shaped = value.reshape(len(value), *event)
+            makers[name] = lambda a=shaped: backend.array(a, dtype, strided=problem.strided)
+        elif name in (*_NOISE, "alpha_bar") and not per_sample:
+            if name == "alpha_bar":
+                makers[name] = lambda a=value: backend.array(a[0], dtype)
+            else:
+                makers[name] = lambda a=value: float(a[0])
+        else:
+            makers[name] = lambda a=value: backend.array(a, dtype)
+    return {name: makers[name]() for name in sorted(subject.provided.parameters)}
+
+
+def epsilon_function(backend: Backend, handed: Handed, event: tuple[int, ...]) -> Callable[[Any, Any], Any]:
+    """Return ``eps_fn(x, t)``: computed in float64 whatever comes in, and rounded once on the way out."""
+    schedule = handed.problem.schedule
+
+    if handed.skew is not None:
+        p, q, centre = (backend.array(a, "float64") for a in dataclasses.astuple(handed.skew))
+
+        def skewed(x: Any, t: Any) -> Any:
+            flat = _flatten(backend.in_float64(x), event)
+            value = skew_epsilon(flat, schedule.sigma(backend.in_float64(t)), p, q, centre, backend.tanh)
+            return backend.cast_like(value.reshape(x.shape), x)
+
+        return skewed
+
+    atoms, log_weights = _atoms(backend, handed)
+
+    def exact(x: Any, t: Any) -> Any:
+        time = backend.in_float64(t)
+        alpha, sigma = schedule.alpha(time), schedule.sigma(time)
+        flat = _flatten(backend.in_float64(x), event)
+        noise = posterior_average(lambda n: n, flat, alpha, sigma, atoms, log_weights, backend.softmax)
+        return backend.cast_like((noise / sigma[..., None]).reshape(x.shape), x)
+
+    return exact
+
+
+def head_function(backend: Backend, handed: Handed, event: tuple[int, ...]) -> Callable[[Any, Any], Any]:
+    """Return ``head_fn(x, t)``, the exact trace head ``E[|x_0|^2 | x] / d``, like :func:`epsilon_function`."""
+    schedule, dimension = handed.problem.schedule, handed.problem.dimension
+    atoms, log_weights = _atoms(backend, handed)
+    squares = (atoms * atoms).sum(-1)[..., None] / dimension
+
+    def head(x: Any, t: Any) -> Any:
+        time = backend.in_float64(t)
+        alpha, sigma = schedule.alpha(time), schedule.sigma(time)
+        flat = _flatten(backend.in_float64(x), event)
+        mean = posterior_average(lambda n: squares, flat, alpha, sigma, atoms, log_weights, backend.softmax)
+        return backend.cast_like(mean[..., 0], x)
+
+    return head
+
+
+def _atoms(backend: Backend, handed: Handed) -> tuple[Any, Any]:
+    weights = handed.values["weights"]
+    return backend.array(handed.values["data"], "float64"), backend.array(np.log(weights), "float64")
+
+
+def _flatten(x: Any, event: tuple[int, ...]) -> Any:
+    leading = tuple(x.shape)[: len(x.shape) - len(event)]
+    return x.reshape(*leading, math.prod(event))
+
+
+def _flat_shape(shape: tuple[int, ...], event: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape with the event's axes as one, for the answers that have them."""
+    return (shape[0], math.prod(event)) if shape[1:] == event else shape
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else "(no message)"
+
+
+def _describe(answer: object) -> str:
+    kind = type(answer)
+    return "None" if answer is None else f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", "")

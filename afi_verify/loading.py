@@ -1,0 +1,69 @@
+"""Finding the adapters in a file that somebody wrote."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from afi_verify.adapter import Adapter
+from afi_verify.errors import UnusableError
+
+
+def load_adapters(path: str) -> list[Adapter]:
+    """Return every :class:`Adapter` in the Python file at ``path``, in the order of their names in it.
+
+    Raises
+    ------
+    UnusableError
+        If there is no such file, it cannot be imported, or it holds no adapter.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UnusableError(f"{path}: there is no such file. Give the path of a Python file that makes an Adapter.")
+    if file.suffix != ".py":
+        raise UnusableError(f"{path} is not a Python file (.py).")
+    name = f"afi_verify_adapter_{abs(hash(file.resolve()))}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickles in the file look themselves up there
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # its neighbours, as if Python ran it; functions may import them later, too
+    try:
+        spec.loader.exec_module(module)
+    except UnusableError as error:
+        raise UnusableError(f"{path}: {error}") from None
+    except (Exception, SystemExit) as error:
+        raise UnusableError(
+            f"{path} cannot be imported: {type(error).__name__}: {error}{_line_of(error, file)}. "
+            "Run it with python to see all of it."
+        ) from error
+    adapters = [value for value in vars(module).values() if isinstance(value, Adapter)]
+    adapters = list(dict.fromkeys(adapters))
+    if not adapters:
+        raise UnusableError(
+            f"{path} holds no adapter. Add one: afi = afi_verify.Adapter('my-afi'), and "
+            "@afi.provides('fisher_trace') above a function."
+        )
+    for adapter in adapters:
+        adapter.source = path
+        if not adapter.functions:
+            raise UnusableError(
+                f"{path}: the adapter {adapter.name!r} provides nothing. Put @{_name_of(vars(module), adapter)}"
+                ".provides('fisher_trace') above a function; `afi-verify list` shows the roles."
+            )
+    return adapters
+
+
+def _line_of(error: BaseException, file: Path) -> str:
+    traceback, line = error.__traceback__, None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == str(file):
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return f" (line {line})" if line is not None else ""
+
+
+def _name_of(names: dict[str, object], adapter: Adapter) -> str:
+    return next(name for name, value in names.items() if value is adapter)
