@@ -11,11 +11,12 @@ from functools import cache
 import mpmath
 import pytest
 import sympy
-from afi_reference.symbolic import DERIVATIONS, Derivation
-from afi_reference.symbolic.densities import PRECISION
 from mpmath import mp, mpf
 from sympy.core.function import AppliedUndef
 from sympy.matrices.expressions.matexpr import MatrixElement
+
+from afi_reference.symbolic import DERIVATIONS, Derivation
+from afi_reference.symbolic.densities import PRECISION
 
 DIGITS = 50
 ATOMS = 3
@@ -91,15 +92,23 @@ class Point:
 
     def evaluate(self, expression: sympy.Expr) -> mpf:
         """Insert the numbers; an undetermined density becomes atoms, an undetermined function a sine."""
-        expression = expression.replace(sympy.Integral, self._atomic)
-        undetermined = {call: self._function(call) for call in expression.atoms(AppliedUndef)}
-        expression = expression.subs(undetermined).doit()
-        free = {s: self.symbol(s.name) for s in expression.free_symbols if s.name in ("N", "d")}
-        expression = expression.subs(free).doit()
+        sizes = {s: self.symbol(s.name) for s in expression.free_symbols if s.name in ("N", "d")}
+        expression = expression.xreplace(sizes).replace(sympy.Integral, self._atomic)
+        expression = expression.replace(sympy.Sum, self._finite)
+        slopes = {slope: self._insert(slope).doit() for slope in expression.atoms(sympy.Derivative)}
+        expression = self._insert(expression.xreplace(slopes))
         entries = expression.atoms(sympy.Indexed, MatrixElement)
         expression = expression.xreplace({entry: self.symbol(str(entry)) for entry in entries})
-        expression = expression.xreplace({s: self.symbol(s.name) for s in expression.free_symbols})
-        return mpmath.mpmathify(expression.evalf(DIGITS + 10))
+        numbers = {s: self.symbol(s.name) for s in expression.free_symbols}
+        return mpmath.mpmathify(expression.xreplace(numbers).evalf(DIGITS + 10))
+
+    def _insert(self, expression: sympy.Expr) -> sympy.Expr:
+        return expression.subs({call: self._function(call) for call in expression.atoms(AppliedUndef)})
+
+    @staticmethod
+    def _finite(body: sympy.Expr, limit: sympy.Tuple) -> sympy.Expr:
+        index, first, last = limit
+        return sympy.Add(*(body.xreplace({index: sympy.Integer(i)}) for i in range(first, last + 1)))
 
     def _atomic(self, body: sympy.Expr, *limits: sympy.Tuple) -> sympy.Expr:
         def at_atom(i: int) -> sympy.Expr:
