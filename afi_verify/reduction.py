@@ -34,4 +34,4 @@ def _part(problem: Problem, point: int, atoms: np.ndarray) -> Problem:  # type: 
     }
     values["weights"] = values["weights"] / values["weights"].sum()
     description = f"{problem.description}, the {len(atoms)} atoms nearest to one point"
-    return dataclasses.replace(problem, values=values, description=description)
+    return dataclasses.replace(problem, values=values, description=description, key=None)

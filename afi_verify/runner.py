@@ -105,26 +105,32 @@ def run_adapters(
         load_backend(adapter.backend, adapter.dtype, adapter.device)
     started = time.perf_counter()
     seconds: dict[str, float] = {}
-    outcomes = []
-    for adapter in adapters:
-        results = []
-        for check in planned_checks(adapter, scenarios):
-            if roles and check.claim.role not in roles:
-                continue
-            if listener is not None:
-                listener(check, None)
-            before = time.perf_counter()
-            result = run_check(check, budget, seed)
-            if result.verdict is not Verdict.NOT_PROVIDED:
-                seconds[check.id] = time.perf_counter() - before
-            if listener is not None:
-                listener(check, result)
-            results.append(result)
-        outcomes.append(
-            AdapterResult(
-                adapter.name, adapter.backend, adapter.dtype, adapter.device, adapter.source, tuple(results)
-            )
+    planned = [
+        [check for check in planned_checks(adapter, scenarios) if not roles or check.claim.role in roles]
+        for adapter in adapters
+    ]
+    results: dict[str, CheckResult] = {}
+    # Claim by claim, not adapter by adapter: the truth of a case is computed once for all adapters.
+    for check in (check for same_claim in zip(*planned, strict=True) for check in same_claim):
+        if listener is not None:
+            listener(check, None)
+        before = time.perf_counter()
+        results[check.id] = run_check(check, budget, seed)
+        if results[check.id].verdict is not Verdict.NOT_PROVIDED:
+            seconds[check.id] = time.perf_counter() - before
+        if listener is not None:
+            listener(check, results[check.id])
+    outcomes = [
+        AdapterResult(
+            adapter.name,
+            adapter.backend,
+            adapter.dtype,
+            adapter.device,
+            adapter.source,
+            tuple(results[check.id] for check in checks),
         )
+        for adapter, checks in zip(adapters, planned, strict=True)
+    ]
     seconds["total"] = time.perf_counter() - started
     return Results(
         version=importlib.metadata.version("afi-verify"),

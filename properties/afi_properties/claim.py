@@ -7,8 +7,8 @@ from typing import TypeAlias
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
 
-Formula: TypeAlias = Callable[[Inputs], Array | None]
-"""Computes an answer; ``None`` where the formula is no different from the truth by construction."""
+Formula: TypeAlias = Callable[[Inputs, Array], Array | None]
+"""Computes a wrong answer from the inputs and the right answer; ``None`` where the two cannot differ."""
 
 POINT_PARAMETERS = frozenset({"x", "alpha", "sigma", "alpha_bar", "schedule", "t"})
 DIRAC_PARAMETERS = frozenset({"data", "weights"})

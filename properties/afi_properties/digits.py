@@ -54,4 +54,5 @@ def digits_problems(seed: int) -> Iterator[Problem]:
                 "weights": np.full(len(atoms), 1 / len(atoms)),
             },
             seed=seed + log_snr + 20,
+            key=("digits", seed, log_snr),
         )

@@ -82,10 +82,11 @@ def margins_of(
     A formula that cannot differ from the truth on this problem is left out.
     """
     inputs = make_inputs({name: np.asarray(value, dtype=np.float64) for name, value in values.items()}, skew=skew)
+    right = np.asarray(truth.answer, dtype=np.float64)
     margins = {}
     with np.errstate(all="ignore"):
         for name, formula in claim.wrong.items():
-            answer = formula(inputs)
+            answer = formula(inputs, right)
             if answer is not None:
                 distance = _norms(np.asarray(answer, dtype=truth.answer.dtype) - truth.answer)
                 margin = np.asarray(distance / (LIMIT * truth.attainable), dtype=np.float64)

@@ -79,7 +79,7 @@ class Demand:
 
     def sizes(self) -> tuple[tuple[int, int, int], ...]:
         """Sizes that satisfy the demand, simplest first."""
-        largest = 64 if self.family == "gaussian-mixture" else self.largest_dimension
+        largest = 16 if self.family == "gaussian-mixture" else self.largest_dimension
         if self.dimension is not None:
             return tuple(dict.fromkeys((b, min(n, 16), self.dimension) for b, n, _ in SIZES))
         sizes = [(b, min(n, 4) if self.family == "gaussian-mixture" else n, d) for b, n, d in SIZES if d <= largest]
@@ -166,6 +166,7 @@ def _build_dirac(
         eps_kind=eps_kind,
         strided=strided,
         seed=seed,
+        key=("dirac", sizes, shape, radius, offset, weights_kind, noise, fine, seed, eps_kind),
     )
 
 
@@ -216,6 +217,7 @@ def _build_gaussian_mixture(
         eps_kind=eps_kind,
         strided=strided,
         seed=seed,
+        key=("gaussian-mixture", sizes, shape, radius, offset, weights_kind, noise, fine, seed),
     )
 
 

@@ -14,6 +14,7 @@ from afi_reference.distribution import (
     as_points,
     normalised_weights,
 )
+from afi_reference.extended import gram_matrix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class _Posterior:
         return -(self.noise - self.alpha * self.mean_difference) / self.sigma**2
 
     def covariance(self) -> Array:
-        return (self.centred * self.weights[:, None]).T @ self.centred
+        return gram_matrix(np.sqrt(self.weights)[:, None] * self.centred)
 
     def covariance_vector_product(self, v: Array) -> Array:
         return (self.weights * (self.centred @ v)) @ self.centred

@@ -15,7 +15,7 @@ from afi_reference.distribution import (
     as_points,
     normalised_weights,
 )
-from afi_reference.positive_definite import inverse_and_log_determinant
+from afi_reference.extended import inverse_and_log_determinant
 
 
 @dataclasses.dataclass(frozen=True)

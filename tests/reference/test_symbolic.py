@@ -15,8 +15,10 @@ from mpmath import mp, mpf
 from sympy.core.function import AppliedUndef
 from sympy.matrices.expressions.matexpr import MatrixElement
 
+from afi_reference.schedules import EDM, RectifiedFlow, SubVP, VEGeometric, VPCosine, VPLinear
 from afi_reference.symbolic import DERIVATIONS, Derivation
 from afi_reference.symbolic.densities import PRECISION
+from afi_reference.symbolic.schedules import SCHEDULES
 
 DIGITS = 50
 ATOMS = 3
@@ -314,6 +316,28 @@ def test_gaussian_is_the_inverse_of_its_covariance(label, point):
             precision[a, b] = point.evaluate(PRECISION[a, b])
     F = (alpha**2 * precision**-1 + sigma**2 * mpmath.eye(2)) ** -1
     assert_close(claimed(label, point), list(F))
+
+
+NUMERIC_SCHEDULES = {
+    "vp-linear": VPLinear(),
+    "vp-cosine": VPCosine(),
+    "sub-vp": SubVP(),
+    "ve": VEGeometric(),
+    "edm": EDM(),
+    "rectified-flow": RectifiedFlow(),
+}
+
+
+@pytest.mark.parametrize("name", NUMERIC_SCHEDULES)
+def test_numeric_schedule_is_the_symbolic_one(name):
+    numeric, symbolic = NUMERIC_SCHEDULES[name], SCHEDULES[name]
+    parameters = {key: sympy.Float(value, 60) for key, value in vars(numeric).items() if key != "name"}
+    for t in (0.125, 0.5, 0.875):
+        values = {"t": sympy.Rational(t), **parameters}
+        for quantity in ("alpha", "sigma", "f", "g2"):
+            expression = getattr(symbolic, quantity)
+            expected = expression.subs({s: values[s.name] for s in expression.free_symbols})
+            assert getattr(numeric, quantity)(t) == pytest.approx(float(expected), rel=1e-13)
 
 
 def test_importing_the_oracles_does_not_import_sympy():

@@ -33,26 +33,24 @@ def trace(i: Inputs) -> Array:
     return i.skew.trace(i.x, i.sigma) / i.sigma
 
 
-def _common(truth: Callable[[Inputs], Array]) -> dict[str, Formula]:
-    return {
-        "sign": lambda i: -truth(i),
-        "not divided by sigma": lambda i: per_point(i.sigma, truth(i)),
-        "sigma^2 for sigma": lambda i: per_point(1 / i.sigma, truth(i)),
-    }
-
-
 def _if_skew(formula: Callable[[Inputs], Array]) -> Formula:
     # In one dimension, and for the exact epsilon, a Jacobian is its own transpose.
-    return lambda i: None if i.skew is None or i.dimension == 1 else formula(i)
+    return lambda i, right: None if i.skew is None or i.dimension == 1 else formula(i)
 
 
-def _sum_of_entries(i: Inputs) -> Array | None:
+def _sum_of_entries(i: Inputs, right: Array) -> Array | None:
     return None if i.skew is None or i.dimension == 1 else i.skew.sum_of_entries(i.x, i.sigma) / i.sigma
 
 
-def _isotropic_trace(i: Inputs) -> Array | None:
+def _isotropic_trace(i: Inputs, right: Array) -> Array | None:
     return i.dimension / i.sigma**2 if i.skew is None else None
 
+
+_COMMON: dict[str, Formula] = {
+    "sign": lambda i, right: -right,
+    "not divided by sigma": lambda i, right: per_point(i.sigma, right),
+    "sigma^2 for sigma": lambda i, right: per_point(1 / i.sigma, right),
+}
 
 _PARAMETERS = POINT_PARAMETERS | DIRAC_PARAMETERS | {"eps_fn"}
 
@@ -64,7 +62,7 @@ CLAIMS = (
         statement="Jᵀv/σ, J the Jacobian of ε at x: the gradient of ⟨ε(x, t), v⟩ over σ",
         answer="point",
         truth=vjp,
-        wrong={**_common(vjp), "J v for J^T v": _if_skew(jvp)},
+        wrong={**_COMMON, "J v for J^T v": _if_skew(jvp)},
         parameters=_PARAMETERS | {"v"},
         eps_kinds=("exact", "skew"),
     ),
@@ -76,7 +74,7 @@ CLAIMS = (
         printed="F v ≈ (1/σ) ∂ε/∂x v = (1/σ) ∂⟨ε, v⟩/∂x: the last is Jᵀv, equal to J v only if J is symmetric",
         answer="point",
         truth=jvp,
-        wrong={**_common(jvp), "J^T v for J v": _if_skew(vjp)},
+        wrong={**_COMMON, "J^T v for J v": _if_skew(vjp)},
         parameters=_PARAMETERS | {"v"},
         eps_kinds=("exact", "skew"),
     ),
@@ -89,7 +87,7 @@ CLAIMS = (
         answer="scalar",
         truth=trace,
         wrong={
-            **_common(trace),
+            **_COMMON,
             "sum of all entries for the diagonal": _sum_of_entries,
             "covariance ignored": _isotropic_trace,
         },

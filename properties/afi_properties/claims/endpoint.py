@@ -27,21 +27,21 @@ def _projection(i: Inputs, m: Array) -> Array:
 
 
 def _with(factor: Callable[[Inputs], Array], **signs: float) -> Formula:
-    return lambda i: _operator(i, factor(i), **signs)
+    return lambda i, right: _operator(i, factor(i), **signs)
 
 
 def _true_factor(i: Inputs) -> Array:
     return (i.alpha / i.sigma**2) ** 2
 
 
-def _alpha_for_its_square(i: Inputs) -> Array | None:
+def _alpha_for_its_square(i: Inputs, right: Array) -> Array | None:
     return None if (i.alpha == 1).all() else _operator(i, i.alpha / i.sigma**4)
 
 
-def _alpha_left(i: Inputs) -> Array | None:
+def _alpha_left(i: Inputs, right: Array) -> Array | None:
     if (i.alpha == 1).all():
         return None
-    return truth(i) + per_point(_true_factor(i) * (i.alpha**2 - 1), _projection(i, i.predicted_mean))
+    return right + per_point(_true_factor(i) * (i.alpha**2 - 1), _projection(i, i.predicted_mean))
 
 
 CLAIMS = (

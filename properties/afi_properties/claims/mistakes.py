@@ -20,14 +20,14 @@ Answer = Callable[[Inputs], Array]
 def weight_mistakes(truth: Answer) -> Mapping[str, Formula]:
     """Return the formulas that are right but for the weights of the atoms or components."""
 
-    def prior_ignored(i: Inputs) -> Array | None:
+    def prior_ignored(i: Inputs, right: Array) -> Array | None:
         weights = i.law.weights
         assert weights is not None
         if (weights == weights[0]).all():
             return None
         return truth(dataclasses.replace(i, law=dataclasses.replace(i.law, weights=None)))
 
-    def distances_ignored(i: Inputs) -> Array:
+    def distances_ignored(i: Inputs, right: Array) -> Array:
         # Distances of zero leave the prior weights as the posterior.
         return truth(dataclasses.replace(i, law=dataclasses.replace(i.law, round_distances=np.zeros_like)))
 
@@ -52,25 +52,26 @@ def fisher_mistakes(
     def isotropic(i: Inputs) -> Array:
         return per_point(i.sigma**-2, identity(i))
 
-    def covariance(i: Inputs) -> Array:
-        # Solves the claim for it. The digits lost do not matter: a margin is an order of magnitude.
-        return per_point((i.sigma**2 / i.alpha) ** 2, isotropic(i) - truth(i))
-
     def with_factor(factor: Callable[[Inputs], Array]) -> Formula:
-        return lambda i: isotropic(i) + per_point(factor(i), covariance(i))
+        def formula(i: Inputs, right: Array) -> Array:
+            # Solves the claim for the covariance. Digits lost do not matter: a margin is an order of magnitude.
+            covariance = per_point((i.sigma**2 / i.alpha) ** 2, isotropic(i) - right)
+            return isotropic(i) + per_point(factor(i), covariance)
 
-    def alpha_for_its_square(i: Inputs) -> Array | None:
-        return None if (i.alpha == 1).all() else with_factor(lambda i: -i.alpha / i.sigma**4)(i)
+        return formula
+
+    def alpha_for_its_square(i: Inputs, right: Array) -> Array | None:
+        return None if (i.alpha == 1).all() else with_factor(lambda i: -i.alpha / i.sigma**4)(i, right)
 
     def with_mean_square(count: int) -> Formula:
-        def formula(i: Inputs) -> Array:
+        def formula(i: Inputs, right: Array) -> Array:
             mean = i.law.posterior_mean(i.x, i.alpha, i.sigma)
-            return truth(i) - per_point(count * (i.alpha / i.sigma**2) ** 2, outer_product(i, mean))
+            return right - per_point(count * (i.alpha / i.sigma**2) ** 2, outer_product(i, mean))
 
         return formula
 
     return {
-        "covariance term dropped": isotropic,
+        "covariance term dropped": lambda i, right: isotropic(i),
         "sign of the covariance term": with_factor(lambda i: (i.alpha / i.sigma**2) ** 2),
         "sigma^3 for sigma^4": with_factor(lambda i: -(i.alpha**2) / i.sigma**3),
         "alpha for alpha^2": alpha_for_its_square,

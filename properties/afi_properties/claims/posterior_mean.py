@@ -11,14 +11,14 @@ def truth(i: Inputs) -> Array:
     return i.predicted_mean
 
 
-def _alpha_left(i: Inputs) -> Array | None:
-    return None if (i.alpha == 1).all() else per_point(i.alpha, truth(i))
+def _alpha_left(i: Inputs, right: Array) -> Array | None:
+    return None if (i.alpha == 1).all() else per_point(i.alpha, right)
 
 
 _WRONG = {
-    "noise not removed": lambda i: per_point(1 / i.alpha, i.x),
+    "noise not removed": lambda i, right: per_point(1 / i.alpha, i.x),
     "not divided by alpha": _alpha_left,
-    "sigma^2 for sigma before epsilon": lambda i: per_point(1 / i.alpha, i.x - per_point(i.sigma**2, i.eps)),
+    "sigma^2 for sigma before epsilon": lambda i, right: per_point(1 / i.alpha, i.x - per_point(i.sigma**2, i.eps)),
     **weight_mistakes(lambda i: i.law.posterior_mean(i.x, i.alpha, i.sigma)),
 }
 

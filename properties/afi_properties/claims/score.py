@@ -11,15 +11,15 @@ def truth(i: Inputs) -> Array:
     return i.law.score(i.x, i.alpha, i.sigma)
 
 
-def _alpha_dropped(i: Inputs) -> Array | None:
+def _alpha_dropped(i: Inputs, right: Array) -> Array | None:
     mean = i.law.posterior_mean(i.x, i.alpha, i.sigma)
     return None if (i.alpha == 1).all() else per_point(-1 / i.sigma**2, i.x - mean)
 
 
 _WRONG = {
-    "sign": lambda i: -truth(i),
-    "epsilon for the score": lambda i: per_point(-i.sigma, truth(i)),
-    "sigma for sigma^2": lambda i: per_point(i.sigma, truth(i)),
+    "sign": lambda i, right: -right,
+    "epsilon for the score": lambda i, right: per_point(-i.sigma, right),
+    "sigma for sigma^2": lambda i, right: per_point(i.sigma, right),
     "alpha dropped before the posterior mean": _alpha_dropped,
     **weight_mistakes(truth),
 }

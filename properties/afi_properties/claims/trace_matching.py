@@ -24,29 +24,29 @@ def _trace(i: Inputs, second_moment: Array, squared_mean: Array) -> Array:
     return i.dimension / i.sigma**2 - (i.alpha / i.sigma**2) ** 2 * (second_moment - squared_mean)
 
 
-def _as_printed(i: Inputs) -> Array | None:
+def _as_printed(i: Inputs, right: Array) -> Array | None:
     if i.dimension == 1:
         return None
     return _trace(i, second_moment=i.second_moment, squared_mean=i.dimension * _squared_mean(i))
 
 
-def _head_not_times_d(i: Inputs) -> Array | None:
+def _head_not_times_d(i: Inputs, right: Array) -> Array | None:
     if i.dimension == 1:
         return None
     return _trace(i, second_moment=i.second_moment / i.dimension, squared_mean=_squared_mean(i))
 
 
-def _sigma_cubed(i: Inputs) -> Array:
+def _sigma_cubed(i: Inputs, right: Array) -> Array:
     return i.dimension / i.sigma**2 - i.alpha**2 / i.sigma**3 * (i.second_moment - _squared_mean(i))
 
 
-def _alpha_for_its_square(i: Inputs) -> Array | None:
+def _alpha_for_its_square(i: Inputs, right: Array) -> Array | None:
     if (i.alpha == 1).all():
         return None
     return i.dimension / i.sigma**2 - i.alpha / i.sigma**4 * (i.second_moment - _squared_mean(i))
 
 
-def _alpha_left(i: Inputs) -> Array | None:
+def _alpha_left(i: Inputs, right: Array) -> Array | None:
     if (i.alpha == 1).all():
         return None
     return _trace(i, second_moment=i.second_moment, squared_mean=i.alpha**2 * _squared_mean(i))
@@ -67,7 +67,7 @@ CLAIMS = (
             "sigma^3 for sigma^4": _sigma_cubed,
             "alpha for alpha^2": _alpha_for_its_square,
             "posterior mean not divided by alpha": _alpha_left,
-            "covariance ignored": lambda i: i.dimension / i.sigma**2,
+            "covariance ignored": lambda i, right: i.dimension / i.sigma**2,
         },
         parameters=POINT_PARAMETERS | DIRAC_PARAMETERS | PREDICTION_PARAMETERS | HEAD_PARAMETERS,
     ),

@@ -60,13 +60,15 @@ def gaussian(*, alpha_power: int = 2, sigma_power: int = 2) -> Derivation:
     )
 
 
+@cache
 def _uniform() -> Data:
     y = sympy.Symbol("y_1", real=True)
     u, low, high = sympy.symbols("u u_a u_b", real=True)
     x = coordinates(1)[0]
 
-    # In the standardised variable SymPy integrates at once what it cannot in y.
+    @cache
     def total(body: Expr) -> Expr:
+        # In the standardised variable SymPy integrates at once what it cannot in y.
         standardised = sympy.expand(body.subs(y, (x + SIGMA * u) / ALPHA) * SIGMA / ALPHA)
         integral = sympy.integrate(sympy.simplify(standardised), (u, low, high))
         return integral.subs({end: (ALPHA * y - x) / SIGMA for end, y in ((low, LOW), (high, HIGH))})
@@ -74,11 +76,13 @@ def _uniform() -> Data:
     return Data((y,), sympy.S.One, total)
 
 
+@cache
 def _gaussian() -> Data:
     y = sympy.symbols("y_1:3", real=True)
     offset = ImmutableMatrix(y) - MEAN
     mass = sympy.exp(-(offset.T * PRECISION * offset)[0] / 2)
 
+    @cache
     def total(body: Expr) -> Expr:
         exponentials = [factor for factor in sympy.Mul.make_args(body) if isinstance(factor, sympy.exp)]
         exponent = sum((factor.exp for factor in exponentials), sympy.S.Zero)

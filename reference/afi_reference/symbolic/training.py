@@ -149,7 +149,7 @@ def _score_risk(data: Data) -> tuple[Expr, tuple[Expr, ...]]:
 
 
 def _minimiser(risk: Expr, u: Expr) -> Expr:
-    """Return the stationary point of a quadratic risk (whose second derivative is a total of squares)."""
+    """Return where the slope of a quadratic risk vanishes; its curvature is a total of positive terms."""
     slope = split_totals(risk.diff(u))
     return -slope.subs(u, 0) / slope.diff(u)
 
