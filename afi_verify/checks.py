@@ -1,60 +1,28 @@
-"""A check: one claim against one function, over the drawn cases of a family or over real data."""
+"""Running a check: one claim against one function, over drawn cases or over real data."""
 
-import dataclasses
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
-from afi_properties.catalogue import CLAIMS
-from afi_properties.claim import Claim
-from afi_properties.digits import digits_problems
 from afi_properties.judgement import LIMIT
-from afi_properties.problem import Problem
+from afi_properties.problem import Array, Problem
+from afi_properties.real_data import noised_problems
 from afi_properties.strategies import Demand
-from afi_verify.adapter import Adapter
 from afi_verify.backends import load_backend
 from afi_verify.counterexamples import describe, fits_in_a_script
 from afi_verify.drawing import draw_problems, shrink
 from afi_verify.examination import Finding, Kind, examine
 from afi_verify.handing import Subject
-from afi_verify.profiles import Profile
+from afi_verify.planning import DRAWN_SCENARIOS, LARGEST_MATRIX, Check, Plan, why_not
 from afi_verify.reduction import with_fewer_atoms
-from afi_verify.results import CheckResult, FormulaMargin, Point, Verdict
+from afi_verify.results import CheckResult, Counterexample, FormulaMargin, Point, Verdict
 
-LARGEST_MATRIX = 64
-"""Largest dimension of an answer of shape (B, d, d)."""
-
-SCENARIOS = ("dirac", "gaussian-mixture", "digits")
+_VERDICTS = {Kind.WRONG: Verdict.FAIL, Kind.ERROR: Verdict.ERROR, Kind.INACCURATE: Verdict.INACCURATE}
 
 
-@dataclasses.dataclass(frozen=True)
-class Check:
-    """A claim to be held against an adapter, in one scenario."""
-
-    adapter: Adapter
-    claim: Claim
-    scenario: str
-
-    @property
-    def id(self) -> str:
-        """Unique and readable: adapter/dtype/role/claim/scenario."""
-        return f"{self.adapter.name}/{self.adapter.dtype}/{self.claim.role}/{self.claim.label}/{self.scenario}"
-
-
-def planned_checks(adapter: Adapter, scenarios: Iterable[str] = SCENARIOS) -> list[Check]:
-    """Return every check that the catalogue plans for an adapter, whether or not it provides the role."""
-    wanted = set(scenarios)
-    checks = [
-        Check(adapter, claim, scenario)
-        for claim in CLAIMS
-        for scenario in ((claim.family, "digits") if claim.family == "dirac" else (claim.family,))
-    ]
-    return [check for check in checks if check.scenario in wanted]
-
-
-def run_check(check: Check, profile: Profile, seed: int) -> CheckResult:
+def run_check(check: Check, plan: Plan) -> CheckResult:
     """Run one check.
 
     Raises
@@ -62,41 +30,28 @@ def run_check(check: Check, profile: Profile, seed: int) -> CheckResult:
     UnusableError
         If the adapter's backend cannot be used here.
     """
-    reason = _why_not(check)
+    reason = why_not(check, plan)
     if reason is not None:
         return _result(check, Verdict.NOT_PROVIDED, reason, [])
     adapter = check.adapter
     provided = adapter.functions[check.claim.role, check.claim.family]
     subject = Subject(adapter, load_backend(adapter.backend, adapter.dtype, adapter.device), provided)
-    # Every check has draws of its own, the same for every adapter and dtype: they can be compared.
-    own_seed = zlib.crc32(f"{seed}/{check.claim.role}/{check.claim.label}/{check.scenario}".encode())
-    simplest: Finding | None = None
-    if check.scenario == "digits":
-        findings = [examine(subject, problem) for problem in digits_problems(seed)]
-        weightiest = _weightiest(findings)
-        if weightiest.kind is not Kind.RIGHT:
-            simplest = with_fewer_atoms(subject, weightiest)
-    else:
+    if check.scenario in DRAWN_SCENARIOS:
+        # Every check has draws of its own, the same for every adapter and dtype, so that they can be compared.
+        seed = zlib.crc32(f"{plan.seed}/{check.claim.role}/{check.claim.label}/{check.scenario}".encode())
         demand = _demand(subject)
-        findings = draw_problems(demand, lambda p: examine(subject, p), profile.cases, own_seed)
-        weightiest = _weightiest(findings)
-        if weightiest.kind is not Kind.RIGHT:
-            kind = weightiest.kind
-            simplest = shrink(demand, lambda p: examine(subject, p), kind, profile.cases, own_seed) or weightiest
-    return _conclude(check, subject, findings, simplest)
-
-
-def _why_not(check: Check) -> str | None:
-    adapter, claim = check.adapter, check.claim
-    if (claim.role, claim.family) not in adapter.functions:
-        return f"The adapter provides no {claim.role} for {claim.family} data."
-    dimension = math.prod(adapter.event_shape) if adapter.event_shape else None
-    if check.scenario == "digits" and dimension not in (None, 64):
-        return f"The digits have 64 numbers each; the adapter's event_shape {adapter.event_shape} has {dimension}."
-    limited = claim.answer == "matrix" or claim.family == "gaussian-mixture"
-    if limited and dimension is not None and dimension > LARGEST_MATRIX:
-        return f"It needs matrices of {dimension} x {dimension}; they are checked up to {LARGEST_MATRIX}."
-    return None
+        findings = draw_problems(demand, lambda problem: examine(subject, problem), plan.profile, seed)
+    else:
+        findings = [examine(subject, problem) for problem in _real_problems(subject, check.scenario, plan)]
+    weightiest = _weightiest(findings)
+    if weightiest.kind is Kind.RIGHT:
+        return _acquit(check, findings)
+    if check.scenario in DRAWN_SCENARIOS:
+        kind = weightiest.kind
+        simplest = shrink(demand, lambda problem: examine(subject, problem), kind, seed) or weightiest
+    else:
+        simplest = with_fewer_atoms(subject, weightiest)
+    return _accuse(check, subject, findings, simplest)
 
 
 def _demand(subject: Subject) -> Demand:
@@ -112,32 +67,49 @@ def _demand(subject: Subject) -> Demand:
     )
 
 
+def _real_problems(subject: Subject, scenario: str, plan: Plan) -> Iterator[Problem]:
+    data = plan.atoms_of(scenario)
+    weights = data.weights if subject.asks_for("weights") else None
+    return noised_problems(scenario, data.atoms, weights, plan.seed)
+
+
 def _weightiest(findings: list[Finding]) -> Finding:
     return max(findings, key=lambda finding: (finding.kind, finding.worst))
 
 
-_VERDICTS = {Kind.WRONG: Verdict.FAIL, Kind.ERROR: Verdict.ERROR, Kind.INACCURATE: Verdict.INACCURATE}
+def _acquit(check: Check, findings: list[Finding]) -> CheckResult:
+    """Nothing is wrong; but was anything there that could have shown it?"""
+    blind = [margin.formula for margin in _margins(findings) if not margin.telling]
+    if _evidence(findings) and not blind:
+        return _result(check, Verdict.PASS, "", findings)
+    against = f": none tells the truth from “{'”, “'.join(blind)}”" if blind else ""
+    message = f"The cases cannot tell right from wrong in {check.adapter.dtype}{against}. A pass would mean nothing."
+    return _result(check, Verdict.VACUOUS, message, findings)
 
 
-def _conclude(check: Check, subject: Subject, findings: list[Finding], simplest: Finding | None) -> CheckResult:
+def _accuse(check: Check, subject: Subject, findings: list[Finding], simplest: Finding) -> CheckResult:
     weightiest = _weightiest(findings)
-    margins = _margins(findings)
-    evidence = sum(int((_nearest(finding) > 1).sum()) for finding in findings)
-    if weightiest.kind is not Kind.RIGHT:
-        same = sum(finding.kind is weightiest.kind for finding in findings)
-        message = f"{weightiest.message} So in {same} of {len(findings)} cases."
-        return _result(check, _VERDICTS[weightiest.kind], message, findings, margins, evidence, subject, simplest)
-    blind = [margin.formula for margin in margins if not margin.telling]
-    if not evidence or blind:
-        against = f"; none tells the truth from: {', '.join(blind)}" if blind else ""
-        message = f"No case could tell right from wrong in {check.adapter.dtype}{against}. A pass would mean nothing."
-        return _result(check, Verdict.VACUOUS, message, findings, margins, evidence)
-    return _result(check, Verdict.PASS, "", findings, margins, evidence)
+    same = sum(finding.kind is weightiest.kind for finding in findings)
+    message = f"{weightiest.message} So in {same} of {len(findings)} cases."
+    scriptable = [f for f in findings if fits_in_a_script(f) and f.kind is weightiest.kind]
+    worst = _weightiest(scriptable) if scriptable else weightiest
+    return _result(
+        check,
+        _VERDICTS[weightiest.kind],
+        message,
+        findings,
+        simplest=describe(subject, simplest),
+        worst=describe(subject, worst),
+    )
 
 
-def _nearest(finding: Finding) -> np.ndarray:  # type: ignore[type-arg]
+def _nearest(finding: Finding) -> Array:
     """Margin against the nearest wrong formula, per point."""
-    return np.min(list(finding.margins.values()), axis=0)  # type: ignore[no-any-return]
+    return np.asarray(np.min(list(finding.margins.values()), axis=0))
+
+
+def _evidence(findings: list[Finding]) -> int:
+    return sum(int((_nearest(finding) > 1).sum()) for finding in findings)
 
 
 def _margins(findings: list[Finding]) -> tuple[FormulaMargin, ...]:
@@ -164,17 +136,11 @@ def _result(
     verdict: Verdict,
     message: str,
     findings: list[Finding],
-    margins: tuple[FormulaMargin, ...] = (),
-    evidence: int = 0,
-    subject: Subject | None = None,
-    simplest: Finding | None = None,
+    simplest: Counterexample | None = None,
+    worst: Counterexample | None = None,
 ) -> CheckResult:
     points = tuple(_points(findings))
     errors = [point.error for point in points]
-    worst = None
-    if subject is not None:
-        scriptable = [finding for finding in findings if fits_in_a_script(finding)]
-        worst = _weightiest(scriptable or findings)
     return CheckResult(
         id=check.id,
         role=check.claim.role,
@@ -186,12 +152,12 @@ def _result(
         message=message,
         cases=len(findings),
         items=sum(finding.problem.batch for finding in findings),
-        evidence=evidence,
+        evidence=_evidence(findings),
         limit=LIMIT,
         worst_error=max(errors, default=None),
         median_error=float(np.median(errors)) if errors else None,
-        margins=margins,
+        margins=_margins(findings),
         points=points,
-        simplest=describe(subject, simplest) if subject is not None and simplest is not None else None,
-        worst=describe(subject, worst) if subject is not None and worst is not None else None,
+        simplest=simplest,
+        worst=worst,
     )

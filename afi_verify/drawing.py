@@ -7,15 +7,16 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
 
 from afi_properties.problem import Problem
-from afi_properties.strategies import Demand, problems
+from afi_properties.strategies import Demand, problems, stratified_problems
 from afi_verify.examination import Finding, Kind
+from afi_verify.profiles import Profile
 
 Examine = Callable[[Problem], Finding]
 
 
-def draw_problems(demand: Demand, examine: Examine, cases: int, seed: int) -> list[Finding]:
-    """Examine ``cases`` drawn problems, steering towards large errors; return all findings."""
-    findings: list[Finding] = []
+def draw_problems(demand: Demand, examine: Examine, profile: Profile, seed: int) -> list[Finding]:
+    """Examine problems: an even sample, then random ones, then some steered towards large errors."""
+    findings = [examine(problem) for problem in stratified_problems(demand, profile.rounds, seed)]
 
     def record(problem: Problem) -> None:
         finding = examine(problem)
@@ -23,14 +24,21 @@ def draw_problems(demand: Demand, examine: Examine, cases: int, seed: int) -> li
         if 0 < finding.worst < math.inf:
             hypothesis.target(math.log10(finding.worst), label="error in multiples of the attainable")
 
-    _run(record, demand, cases, seed, (Phase.generate, Phase.target))
+    _run(record, demand, profile.drawn, seed, (Phase.generate,))
+    if profile.steered:
+        _run(record, demand, profile.steered, seed + 1, (Phase.generate, Phase.target))
     return findings
 
 
-def shrink(demand: Demand, examine: Examine, kind: Kind, cases: int, seed: int) -> Finding | None:
-    """Draw the same problems again; return the simplest whose finding is of ``kind``, or ``None``.
+DRAWS_BEFORE_SHRINKING = 400
+"""How many problems are drawn to find one that Hypothesis can shrink; it stops at the first."""
 
-    There is none where an implementation does not answer the same question the same way twice.
+
+def shrink(demand: Demand, examine: Examine, kind: Kind, seed: int) -> Finding | None:
+    """Return the simplest problem whose finding is of ``kind``, or ``None`` if none is drawn.
+
+    There may be none where few problems show the fault, or where an implementation does not answer the same
+    question the same way twice.
     """
     found: list[Finding] = []
 
@@ -41,7 +49,7 @@ def shrink(demand: Demand, examine: Examine, kind: Kind, cases: int, seed: int) 
             raise _Found
 
     try:
-        _run(look, demand, cases, seed, (Phase.generate, Phase.shrink))
+        _run(look, demand, DRAWS_BEFORE_SHRINKING, seed, (Phase.generate, Phase.shrink))
     except (_Found, hypothesis.errors.Flaky):
         return found[-1]  # Hypothesis ends by replaying the simplest
     return None

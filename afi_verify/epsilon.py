@@ -7,7 +7,9 @@ dimensional arrays or have shape (...,), so that they work under vmap too.
 from typing import Any
 
 
-def posterior_average(values: Any, x: Any, alpha: Any, sigma: Any, atoms: Any, log_weights: Any, softmax: Any) -> Any:
+def posterior_average(
+    values: Any, x: Any, alpha: Any, sigma: Any, atoms: Any, log_weights: Any, softmax: Any
+) -> Any:
     """Return ``sum_i w_i values_i(noise_i)``, where ``noise_i = x - alpha y_i``, over a mixture of Diracs.
 
     Differences are formed for every point and atom at once: the expansion of the square would lose digits that

@@ -72,7 +72,9 @@ def examine(subject: Subject, problem: Problem) -> Finding:
         return Finding(handed, Kind.WRONG, message, truth, answer, errors, margins)
     worst = float(np.nanmax(errors))
     if _only_lost_digits(subject, handed, answer, truth, bad):
-        message = f"It is off by {worst:.3g} times what {subject.dtype} can attain, and right with more digits."
+        message = (
+            f"It is off by {worst:.3g} times what {subject.dtype} can attain, and right with more digits."
+        )
         return Finding(handed, Kind.INACCURATE, message, truth, answer, errors, margins)
     message = f"It is off by {worst:.3g} times what {subject.dtype} can attain."
     return Finding(handed, Kind.WRONG, message, truth, answer, errors, margins)
@@ -91,7 +93,15 @@ def _known(subject: Subject, handed: Handed) -> Known:
     """
     claim, problem = subject.provided.claim, handed.problem
     asked = frozenset(handed.values.keys() - problem.values.keys())
-    key = (claim.role, claim.label, claim.family, problem.key, subject.dtype, subject.adapter.per_sample_noise, asked)
+    key = (
+        claim.role,
+        claim.label,
+        claim.family,
+        problem.key,
+        subject.dtype,
+        subject.adapter.per_sample_noise,
+        asked,
+    )
     if problem.key is not None and key in _known_truths:
         return _known_truths[key]
     truth = find_truth(claim, handed.values, problem, handed.skew, PRECISIONS[subject.dtype])
@@ -122,5 +132,7 @@ def _only_lost_digits(subject: Subject, handed: Handed, answer: Array, truth: Tr
                 return True
     if subject.dtype != "float64":
         return False
-    coarse = find_truth(subject.provided.claim, handed.values, handed.problem, handed.skew, PRECISIONS["float32"])
+    coarse = find_truth(
+        subject.provided.claim, handed.values, handed.problem, handed.skew, PRECISIONS["float32"]
+    )
     return bool((errors_of(answer, coarse)[bad] <= LIMIT).all())

@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,7 +72,9 @@ def round_problem(subject: Subject, problem: Problem) -> Handed:
     skew = None
     if problem.eps_kind == "skew":
         skew = skew_eps_for(problem.values["x"], problem.values["sigma"], problem.seed)
-    with np.errstate(all="ignore"):  # a sigma that alpha_bar has rounded away is found not representable later
+    with np.errstate(
+        all="ignore"
+    ):  # a sigma that alpha_bar has rounded away is found not representable later
         inputs = make_inputs(values, skew=skew)
         if subject.asks_for("eps", "eps_fn") and skew is None:
             values["eps"] = rounded(inputs.eps)
@@ -95,8 +99,13 @@ def call(subject: Subject, handed: Handed, dtype: str) -> Array:
     try:
         with backend.context(dtype):
             answer = subject.provided.function(**arguments)
-    except (Exception, SystemExit) as error:  # whatever the code under test raises is a finding, not our crash
-        raise BrokenAnswerError(f"It raised {type(error).__name__}: {_first_line(error)}") from error
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # whatever the code under test raises is a finding, not our crash
+        raise BrokenAnswerError(
+            f"It raised {type(error).__name__}: {_first_line(error)}{_place(error)}."
+        ) from error
     for name, array in arrays.items():
         if not np.array_equal(backend.to_numpy(array), before[name], equal_nan=True):
             raise BrokenAnswerError(f"It changed its argument {name!r} in place; let it work on a copy.")
@@ -201,7 +210,13 @@ def _flat_shape(shape: tuple[int, ...], event: tuple[int, ...]) -> tuple[int, ..
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else "(no message)"
+    return lines[0][:300].rstrip(".") if lines else "(no message)"
+
+
+def _place(error: BaseException) -> str:
+    """Where the code under test was when it raised: its own innermost line, after the call from here."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
 def _describe(answer: object) -> str:

@@ -7,13 +7,17 @@ from afi_verify.errors import UnusableError
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """A budget: how many batched cases each drawn check gets."""
+    """A budget: how many batched cases each check gets, besides those on real data."""
 
     name: str
-    cases: int
+    rounds: int  # of every size, with all other choices dealt out evenly
+    drawn: int  # by Hypothesis
+    steered: int  # by Hypothesis towards large errors
 
 
-PROFILES = {p.name: p for p in (Profile("quick", 30), Profile("ci", 120), Profile("deep", 2000))}
+PROFILES = {
+    p.name: p for p in (Profile("quick", 1, 15, 0), Profile("ci", 4, 60, 40), Profile("deep", 40, 1000, 400))
+}
 DEFAULT_PROFILE = "quick"
 
 

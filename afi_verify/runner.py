@@ -5,14 +5,16 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from afi_properties.problem import Array
 from afi_verify.adapter import Adapter
 from afi_verify.backends import load_backend
-from afi_verify.checks import SCENARIOS, Check, planned_checks, run_check
+from afi_verify.checks import run_check
 from afi_verify.errors import UnusableError
-from afi_verify.profiles import DEFAULT_PROFILE, profile_named
+from afi_verify.planning import Check, Plan, make_plan, planned_checks
+from afi_verify.profiles import DEFAULT_PROFILE
 from afi_verify.results import AdapterResult, CheckResult, Problem, Results, Verdict, write_results
 
 Listener = Callable[[Check, CheckResult | None], None]
@@ -52,8 +54,10 @@ def verify(
     profile: str = DEFAULT_PROFILE,
     seed: int = 0,
     strict: bool = False,
-    scenarios: Sequence[str] = SCENARIOS,
+    scenarios: Sequence[str] = (),
     roles: Sequence[str] = (),
+    data: Array | None = None,
+    weights: Array | None = None,
 ) -> Report:
     """Verify adapters and return what was found.
 
@@ -62,60 +66,60 @@ def verify(
     adapters
         What to verify.
     profile
-        ``"quick"``, ``"ci"`` or ``"deep"``: how many cases are drawn.
+        ``"quick"``, ``"ci"`` or ``"deep"``: how many cases are tried.
     seed
-        Of the drawn cases; the same seed gives the same cases.
+        Of the cases; the same seed gives the same cases.
     strict
         Whether ``inaccurate`` and ``vacuous`` count against :attr:`Report.ok`, too.
     scenarios
-        Any of ``"dirac"``, ``"gaussian-mixture"``, ``"digits"``.
+        Any of ``"dirac"``, ``"gaussian-mixture"``, ``"digits"``; all when empty, unless ``data`` are given.
     roles
         The roles to check; all when empty.
+    data
+        Atoms of your own, shape (N, d) or (N, *event_shape), to check on over the whole range of noise.
+    weights
+        Their weights, shape (N,), summing to 1; uniform when left out.
 
     Raises
     ------
     UnusableError
-        If the profile or a scenario is unknown, there is no adapter, two adapters have the same name and
+        If a name is unknown, the data are unusable, there is no adapter, two adapters have the same name and
         dtype, or a backend is not installed.
     """
     if not adapters:
         raise UnusableError("There is nothing to verify: pass at least one Adapter.")
-    return Report(run_adapters(adapters, profile=profile, seed=seed, strict=strict, scenarios=scenarios, roles=roles))
+    plan = make_plan(profile=profile, seed=seed, scenarios=scenarios, roles=roles, data=data, weights=weights)
+    return Report(run_plan(plan, adapters, strict=strict))
 
 
-def run_adapters(
-    adapters: Iterable[Adapter],
+def run_plan(
+    plan: Plan,
+    adapters: Sequence[Adapter],
     *,
-    profile: str = DEFAULT_PROFILE,
-    seed: int = 0,
     strict: bool = False,
-    scenarios: Sequence[str] = SCENARIOS,
-    roles: Sequence[str] = (),
     problems: Sequence[Problem] = (),
     listener: Listener | None = None,
 ) -> Results:
-    """Run every planned check of ``adapters``; see :func:`verify`."""
-    adapters = list(adapters)
-    budget = profile_named(profile)
-    for scenario in scenarios:
-        if scenario not in SCENARIOS:
-            raise UnusableError(f"scenario {scenario!r} is not known; choose from: {', '.join(SCENARIOS)}.")
+    """Run every check that ``plan`` makes of ``adapters``; ``problems`` are what was unusable before.
+
+    Raises
+    ------
+    UnusableError
+        If two adapters have the same name and dtype, or a backend is not installed.
+    """
     _require_distinct(adapters)
     for adapter in adapters:
         load_backend(adapter.backend, adapter.dtype, adapter.device)
     started = time.perf_counter()
     seconds: dict[str, float] = {}
-    planned = [
-        [check for check in planned_checks(adapter, scenarios) if not roles or check.claim.role in roles]
-        for adapter in adapters
-    ]
+    planned = [planned_checks(adapter, plan) for adapter in adapters]
     results: dict[str, CheckResult] = {}
     # Claim by claim, not adapter by adapter: the truth of a case is computed once for all adapters.
     for check in (check for same_claim in zip(*planned, strict=True) for check in same_claim):
         if listener is not None:
             listener(check, None)
         before = time.perf_counter()
-        results[check.id] = run_check(check, budget, seed)
+        results[check.id] = run_check(check, plan)
         if results[check.id].verdict is not Verdict.NOT_PROVIDED:
             seconds[check.id] = time.perf_counter() - before
         if listener is not None:
@@ -134,8 +138,8 @@ def run_adapters(
     seconds["total"] = time.perf_counter() - started
     return Results(
         version=importlib.metadata.version("afi-verify"),
-        profile=profile,
-        seed=seed,
+        profile=plan.profile.name,
+        seed=plan.seed,
         strict=strict,
         adapters=tuple(outcomes),
         problems=tuple(problems),

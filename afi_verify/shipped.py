@@ -37,7 +37,8 @@ def _autodiff(dtype: str, autodiff: ModuleType) -> Adapter:
 
 def _adapters() -> list[Adapter]:
     adapters = [
-        _analytic("numpy", "numpy", dtype, numpy_dirac, numpy_gaussian_mixture) for dtype in ("float64", "float32")
+        _analytic("numpy", "numpy", dtype, numpy_dirac, numpy_gaussian_mixture)
+        for dtype in ("float64", "float32")
     ]
     if importlib.util.find_spec("torch") is not None:
         from afi_verify.implementations import torch_autodiff, torch_dirac, torch_gaussian_mixture

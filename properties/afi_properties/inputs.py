@@ -66,14 +66,15 @@ def make_inputs(
 
     Weights are normalised: a posterior does not depend on their scale, and rounded weights sum to 1 only
     nearly. ``alpha_bar`` takes the place of ``alpha`` and ``sigma`` where it is present. ``rounder`` is applied
-    to what every implementation has to round on its way: the squared distances and the posterior mean.
+    to what every implementation has to round on its way: the squared distances, the posterior mean of Diracs,
+    the diffused covariances and the scores of a mixture's components.
     """
     weights = values["weights"] / values["weights"].sum()
     law: DiracMixture | GaussianMixture
     if "data" in values:
         law = DiracMixture(values["data"], weights, rounder, rounder)
     else:
-        law = GaussianMixture(values["means"], values["covariances"], weights, rounder)
+        law = GaussianMixture(values["means"], values["covariances"], weights, rounder, rounder)
     alpha, sigma = values["alpha"], values["sigma"]
     if "alpha_bar" in values:
         alpha, sigma = np.sqrt(values["alpha_bar"]), np.sqrt(1 - values["alpha_bar"])

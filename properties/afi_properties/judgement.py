@@ -81,7 +81,9 @@ def margins_of(
 
     A formula that cannot differ from the truth on this problem is left out.
     """
-    inputs = make_inputs({name: np.asarray(value, dtype=np.float64) for name, value in values.items()}, skew=skew)
+    inputs = make_inputs(
+        {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}, skew=skew
+    )
     right = np.asarray(truth.answer, dtype=np.float64)
     margins = {}
     with np.errstate(all="ignore"):

@@ -7,6 +7,8 @@ counterexample shrinks to few atoms, few dimensions, simple numbers and alpha = 
 
 import dataclasses
 import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -19,7 +21,13 @@ from afi_properties.geometry import (
     place_atoms,
     unit_directions,
 )
-from afi_properties.noise_levels import SCHEDULES, VARIANCE_PRESERVING, noise_at, time_near_log_snr
+from afi_properties.noise_levels import (
+    LOG_SNR_RANGE,
+    SCHEDULES,
+    VARIANCE_PRESERVING,
+    noise_at,
+    time_near_log_snr,
+)
 from afi_properties.problem import Array, Problem
 from afi_reference.schedules import Schedule
 
@@ -82,7 +90,9 @@ class Demand:
         largest = 16 if self.family == "gaussian-mixture" else self.largest_dimension
         if self.dimension is not None:
             return tuple(dict.fromkeys((b, min(n, 16), self.dimension) for b, n, _ in SIZES))
-        sizes = [(b, min(n, 4) if self.family == "gaussian-mixture" else n, d) for b, n, d in SIZES if d <= largest]
+        sizes = [
+            (b, min(n, 4) if self.family == "gaussian-mixture" else n, d) for b, n, d in SIZES if d <= largest
+        ]
         return tuple(dict.fromkeys(sizes))
 
 
@@ -103,6 +113,43 @@ def problems(demand: Demand | None = None) -> st.SearchStrategy[Problem]:
         eps_kind=st.sampled_from(demand.eps_kinds),
         shape=st.sampled_from(COVARIANCE_SCALES if gaussian else GEOMETRIES),
     )
+
+
+def stratified_problems(demand: Demand, rounds: int, seed: int) -> Iterator[Problem]:
+    """Yield ``rounds`` problems of each size, with every other choice dealt out evenly.
+
+    Few random draws leave gaps; here each radius, geometry, offset, schedule and part of the noise range is
+    sure to appear about equally often.
+    """
+    rng = np.random.default_rng([seed, 4])
+    sizes = demand.sizes() * rounds
+    count = len(sizes)
+    gaussian = demand.family == "gaussian-mixture"
+
+    def dealt(options: Sequence[Any]) -> list[Any]:
+        decks = [options[i] for _ in range(-(-count // len(options))) for i in rng.permutation(len(options))]
+        return decks[:count]
+
+    columns = {
+        "shape": dealt(COVARIANCE_SCALES if gaussian else GEOMETRIES),
+        "radius": dealt(tuple(RADII)),
+        "offset": dealt(OFFSETS),
+        "weights_kind": dealt(WEIGHTS if demand.weights else WEIGHTS[:1]),
+        "fine": dealt((True, False)),
+        "strided": dealt((False, True)),
+        "eps_kind": dealt(demand.eps_kinds),
+    }
+    noise = zip(
+        dealt(VARIANCE_PRESERVING if demand.variance_preserving else SCHEDULES),
+        rng.permutation(np.linspace(*LOG_SNR_RANGE, count)),
+        dealt((False, True) if demand.per_sample_noise else (False,)),
+        strict=True,
+    )
+    build = _build_gaussian_mixture if gaussian else _build_dirac
+    for row, (size, (schedule, log_snr, spread)) in enumerate(zip(sizes, noise, strict=True)):
+        choices = {name: column[row] for name, column in columns.items()}
+        level = _NoiseChoice(schedule, float(log_snr), spread)
+        yield build(sizes=size, noise=level, seed=int(rng.integers(2**32)), **choices)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,22 +31,25 @@ class _Component:
     log_determinant: Array
     alpha: Array
     sigma: Array
+    rounding: Rounding
 
     @classmethod
-    def at(cls, mean: Array, covariance: Array, alpha: Array, sigma: Array) -> "_Component":
+    def at(
+        cls, mean: Array, covariance: Array, alpha: Array, sigma: Array, rounding: Rounding | None
+    ) -> "_Component":
+        rounding = rounding or _exactly
         if covariance.ndim == 1:
-            diffused = alpha**2 * covariance + sigma**2
-            return cls(mean, covariance, 1 / diffused, np.log(diffused).sum(), alpha, sigma)
-        diffused = alpha**2 * covariance + sigma**2 * np.eye(len(mean))
-        precision, log_determinant = inverse_and_log_determinant(diffused)
-        return cls(mean, covariance, precision, log_determinant, alpha, sigma)
+            diffused = rounding(alpha**2 * covariance + sigma**2)
+            return cls(mean, covariance, 1 / diffused, np.log(diffused).sum(), alpha, sigma, rounding)
+        diffused = rounding(alpha**2 * covariance + sigma**2 * np.eye(len(mean)))
+        precision, log_determinant = inverse_and_log_determinant((diffused + diffused.T) / 2)
+        return cls(mean, covariance, precision, log_determinant, alpha, sigma, rounding)
 
     def score(self, x: Array) -> Array:
-        return -_times(self.precision, x - self.alpha * self.mean)
+        return -self.rounding(_times(self.precision, x - self.alpha * self.mean))
 
     def squared_mahalanobis(self, x: Array) -> Array:
-        residual = x - self.alpha * self.mean
-        return (residual * _times(self.precision, residual)).sum(axis=1)
+        return -((x - self.alpha * self.mean) * self.score(x)).sum(axis=1)
 
     def posterior_mean(self, x: Array) -> Array:
         return self.mean - self.alpha * _times(self.covariance, self.score(x))
@@ -123,6 +126,7 @@ class GaussianMixture:
     covariances: Array
     weights: Array | None = None
     round_distances: Rounding | None = None
+    round_components: Rounding | None = None
 
     def __post_init__(self) -> None:
         means = as_float_array(self.means, "means")
@@ -154,14 +158,18 @@ class GaussianMixture:
 
     def posterior_mean(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """``E[x_0 | x_t = x]``, shape (B, d) (Prop. 4)."""
-        return self._collect(x, alpha, sigma, lambda p: p.mean_of([c.posterior_mean(p.x) for c in p.components])[0])
+        return self._collect(
+            x, alpha, sigma, lambda p: p.mean_of([c.posterior_mean(p.x) for c in p.components])[0]
+        )
 
     def posterior_covariance(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """``Cov[x_0 | x_t = x]``, shape (B, d, d)."""
 
         def covariance(p: _Posterior) -> Array:
             _, centred = p.mean_of([c.posterior_mean(p.x) for c in p.components])
-            return _mixture(p.weights, [c.posterior_covariance() for c in p.components]) + _outer(p.weights, centred)
+            return _mixture(p.weights, [c.posterior_covariance() for c in p.components]) + _outer(
+                p.weights, centred
+            )
 
         return self._collect(x, alpha, sigma, covariance)
 
@@ -169,7 +177,9 @@ class GaussianMixture:
         """``E[|x_0|^2 | x_t = x]``, shape (B,) (Prop. 6, times d)."""
 
         def second_moment(p: _Posterior) -> Array:
-            traces = np.stack([(c.sigma**2 * _product_trace(c.covariance, c.precision)) for c in p.components])
+            traces = np.stack(
+                [(c.sigma**2 * _product_trace(c.covariance, c.precision)) for c in p.components]
+            )
             squares = np.stack([(c.posterior_mean(p.x) ** 2).sum(axis=1) for c in p.components], axis=1)
             return p.weights @ traces + (p.weights * squares).sum(axis=1)
 
@@ -180,7 +190,9 @@ class GaussianMixture:
 
         def matrix(p: _Posterior) -> Array:
             _, centred = p.mean_of(p.scores())
-            return _mixture(p.weights, [c.precision_matrix() for c in p.components]) - _outer(p.weights, centred)
+            return _mixture(p.weights, [c.precision_matrix() for c in p.components]) - _outer(
+                p.weights, centred
+            )
 
         return self._collect(x, alpha, sigma, matrix)
 
@@ -206,7 +218,9 @@ class GaussianMixture:
         def trace(p: _Posterior) -> Array:
             _, centred = p.mean_of(p.scores())
             squares = np.stack([(s * s).sum(axis=1) for s in centred], axis=1)
-            return p.weights @ np.stack([c.precision_trace() for c in p.components]) - (p.weights * squares).sum(axis=1)
+            return p.weights @ np.stack([c.precision_trace() for c in p.components]) - (
+                p.weights * squares
+            ).sum(axis=1)
 
         return self._collect(x, alpha, sigma, trace)
 
@@ -223,14 +237,16 @@ class GaussianMixture:
 
     def _posterior(self, x: Array, alpha: Array, sigma: Array) -> _Posterior:
         components = [
-            _Component.at(mean, covariance, alpha, sigma)
+            _Component.at(mean, covariance, alpha, sigma, self.round_components)
             for mean, covariance in zip(self.means, self.covariances, strict=True)
         ]
         distances = np.stack([c.squared_mahalanobis(x) for c in components], axis=1)
         if self.round_distances is not None:
             distances = self.round_distances(distances)
         prior = np.asarray(self.weights, dtype=distances.dtype)
-        with np.errstate(divide="ignore"):  # a component of weight 0 has log weight -inf: exp makes it 0 again
+        with np.errstate(
+            divide="ignore"
+        ):  # a component of weight 0 has log weight -inf: exp makes it 0 again
             log_weights = np.log(prior)
         logits = log_weights - np.stack([c.log_determinant for c in components]) / 2 - distances / 2
         largest = logits.max(axis=1, keepdims=True)
@@ -244,6 +260,10 @@ class GaussianMixture:
 def gaussian(mean: Array, covariance: Array) -> GaussianMixture:
     """Return the Gaussian with ``mean`` (d,) and ``covariance`` (d, d), or (d,) for a diagonal one."""
     return GaussianMixture(np.asarray(mean)[None], np.asarray(covariance)[None])
+
+
+def _exactly(values: Array) -> Array:
+    return values
 
 
 def _points_by_level(alphas: Array, sigmas: Array) -> Iterator[Array]:
@@ -269,7 +289,9 @@ def _mixture(weights: Array, matrices: list[Array]) -> Array:
 
 
 def _outer(weights: Array, vectors: list[Array]) -> Array:
-    terms = [w[:, None, None] * v[:, :, None] * v[:, None, :] for w, v in zip(weights.T, vectors, strict=True)]
+    terms = [
+        w[:, None, None] * v[:, :, None] * v[:, None, :] for w, v in zip(weights.T, vectors, strict=True)
+    ]
     return np.asarray(sum(terms))
 
 

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from afi_properties.claim import DIRAC_PARAMETERS, MIXTURE_PARAMETERS, POINT_PARAMETERS, PREDICTION_PARAMETERS, Claim
+from afi_properties.claim import (
+    DIRAC_PARAMETERS,
+    MIXTURE_PARAMETERS,
+    POINT_PARAMETERS,
+    PREDICTION_PARAMETERS,
+    Claim,
+)
 from afi_properties.claims.mistakes import fisher_mistakes
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array

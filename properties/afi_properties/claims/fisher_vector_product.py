@@ -1,6 +1,12 @@
 """The Fisher matrix as an operator: Prop. 1 and 3 applied to a vector."""
 
-from afi_properties.claim import DIRAC_PARAMETERS, MIXTURE_PARAMETERS, POINT_PARAMETERS, PREDICTION_PARAMETERS, Claim
+from afi_properties.claim import (
+    DIRAC_PARAMETERS,
+    MIXTURE_PARAMETERS,
+    POINT_PARAMETERS,
+    PREDICTION_PARAMETERS,
+    Claim,
+)
 from afi_properties.claims.mistakes import fisher_mistakes, per_point
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array

@@ -1,6 +1,12 @@
 """The posterior mean, that is the optimal y-prediction: Prop. 2 (Diracs) and Prop. 4 (general data)."""
 
-from afi_properties.claim import DIRAC_PARAMETERS, MIXTURE_PARAMETERS, POINT_PARAMETERS, PREDICTION_PARAMETERS, Claim
+from afi_properties.claim import (
+    DIRAC_PARAMETERS,
+    MIXTURE_PARAMETERS,
+    POINT_PARAMETERS,
+    PREDICTION_PARAMETERS,
+    Claim,
+)
 from afi_properties.claims.mistakes import per_point, weight_mistakes
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
@@ -18,7 +24,9 @@ def _alpha_left(i: Inputs, right: Array) -> Array | None:
 _WRONG = {
     "noise not removed": lambda i, right: per_point(1 / i.alpha, i.x),
     "not divided by alpha": _alpha_left,
-    "sigma^2 for sigma before epsilon": lambda i, right: per_point(1 / i.alpha, i.x - per_point(i.sigma**2, i.eps)),
+    "sigma^2 for sigma before epsilon": lambda i, right: per_point(
+        1 / i.alpha, i.x - per_point(i.sigma**2, i.eps)
+    ),
     **weight_mistakes(lambda i: i.law.posterior_mean(i.x, i.alpha, i.sigma)),
 }
 

@@ -1,6 +1,12 @@
 """The score: eq. 27 (Diracs) and eq. 35 (general data)."""
 
-from afi_properties.claim import DIRAC_PARAMETERS, MIXTURE_PARAMETERS, POINT_PARAMETERS, PREDICTION_PARAMETERS, Claim
+from afi_properties.claim import (
+    DIRAC_PARAMETERS,
+    MIXTURE_PARAMETERS,
+    POINT_PARAMETERS,
+    PREDICTION_PARAMETERS,
+    Claim,
+)
 from afi_properties.claims.mistakes import per_point, weight_mistakes
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array

@@ -1,0 +1,130 @@
+"""The command line: ``afi-verify run`` and ``afi-verify list``."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="afi-verify",
+    help="Is your code for the Fisher information of diffusion models right, and how accurate is it?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+UNUSABLE = 2
+
+
+@app.callback(invoke_without_command=True)
+def _common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        import importlib.metadata
+
+        typer.echo(f"afi-verify {importlib.metadata.version('afi-verify')}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    adapters: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ADAPTER.py]...", help="Python files with an Adapter; the shipped ones when left out."
+        ),
+    ] = None,
+    profile: Annotated[str, typer.Option(help="How many cases to draw: quick, ci or deep.")] = "quick",
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write results.json and index.html into this folder.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Count inaccurate and vacuous as failures, too.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn cases.")] = 0,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only this scenario (dirac, gaussian-mixture, digits); can be repeated."
+        ),
+    ] = None,
+    role: Annotated[
+        list[str] | None, typer.Option(metavar="ROLE", help="Only this role; can be repeated.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npy", help="Check on these atoms, shape (N, d), over the whole range of noise."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npy", help="Weights of the atoms, shape (N,); uniform when left out."),
+    ] = None,
+) -> None:
+    """Verify adapters: a verdict per claim.
+
+    Exit status: 0 nothing failed; 1 some verdict is fail, error or undecided (with --strict also inaccurate
+    or vacuous); 2 an adapter or an argument is unusable.
+    """
+    # Imported here so that --help answers at once.
+    from afi_verify.console import Console
+    from afi_verify.errors import UnusableError
+    from afi_verify.planning import make_plan
+    from afi_verify.results import to_json
+    from afi_verify.session import load_array, run_session
+
+    console = Console(quiet=as_json)
+    try:
+        plan = make_plan(
+            profile=profile,
+            seed=seed,
+            scenarios=scenario or [],
+            roles=role or [],
+            data=load_array(data) if data is not None else None,
+            weights=load_array(weights) if weights is not None else None,
+        )
+        results = run_session(plan, adapters or [], strict=strict, report=report, console=console)
+    except UnusableError as error:
+        console.problem(str(error))
+        raise typer.Exit(UNUSABLE) from None
+    if as_json:
+        sys.stdout.write(to_json(results))
+    raise typer.Exit(results.exit_status)
+
+
+@app.command("list")
+def list_claims(
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List the claims: the roles that an adapter can provide, and the parameters each may ask for."""
+    from afi_properties.catalogue import CLAIMS
+    from afi_verify.console import Console
+
+    rows = [
+        {
+            "role": claim.role,
+            "claim": claim.label,
+            "data": claim.family,
+            "statement": claim.statement,
+            "printed": claim.printed,
+            "parameters": sorted(claim.parameters),
+        }
+        for claim in CLAIMS
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        Console().claims(CLAIMS)
+
+
+def main() -> None:
+    """Entry point of the ``afi-verify`` command."""
+    app()

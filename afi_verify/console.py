@@ -1,0 +1,119 @@
+"""What the command line shows: a live display in a terminal, plain lines in a pipe."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import rich.console
+import rich.progress
+import rich.table
+import rich.text
+
+from afi_properties.claim import Claim
+from afi_verify.planning import Check
+from afi_verify.results import CheckResult, Results, Verdict, count_verdicts
+from afi_verify.runner import Listener
+
+_STYLES = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "bold red",
+    Verdict.ERROR: "bold red",
+    Verdict.INACCURATE: "yellow",
+    Verdict.UNDECIDED: "magenta",
+    Verdict.VACUOUS: "magenta",
+    Verdict.NOT_PROVIDED: "dim",
+}
+
+
+class Console:
+    """Writes findings to standard output and problems to standard error.
+
+    Names and messages come from the code under test: they are printed as text, never as markup.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._out = rich.console.Console(quiet=quiet, highlight=False, markup=False, soft_wrap=True)
+        self._err = rich.console.Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+    def problem(self, message: str) -> None:
+        """Show one thing that is unusable."""
+        self._err.print(rich.text.Text("unusable: ", style="bold red") + rich.text.Text(message))
+
+    @contextlib.contextmanager
+    def progress(self, planned: int) -> Iterator[Listener]:
+        """Show a bar in a terminal while checks run; in any case a line for each verdict."""
+        bar = rich.progress.Progress(
+            rich.progress.SpinnerColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.BarColumn(),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("{task.description}", markup=False),
+            console=self._out,
+            transient=True,
+            disable=self._quiet or not self._out.is_terminal,
+        )
+        with bar:
+            task = bar.add_task("", total=planned)
+
+            def listen(check: Check, result: CheckResult | None) -> None:
+                if result is None:
+                    bar.update(task, description=check.id)
+                    return
+                bar.advance(task)
+                if result.verdict is not Verdict.NOT_PROVIDED:
+                    bar.console.print(_line(result))
+
+            yield listen
+
+    def summary(self, results: Results) -> None:
+        """Show what went wrong, then the sum of what ran and what did not."""
+        for check in results.checks:
+            if check.verdict in (Verdict.PASS, Verdict.NOT_PROVIDED):
+                continue
+            self._out.print()
+            self._out.print(
+                rich.text.Text(f"{check.verdict.value}: {check.id}", style=_STYLES[check.verdict])
+            )
+            self._out.print(f"  what must hold: {check.statement}")
+            self._out.print(f"  {check.message}")
+            if check.simplest is not None:
+                self._out.print(f"  simplest case: {check.simplest.case}")
+                self._out.print(f"  {check.simplest.message}")
+        if results.checks:
+            self._out.print()
+        for adapter in results.adapters:
+            self._out.print(f"{adapter.name} ({adapter.backend}, {adapter.dtype}): {_sum(adapter.checks)}")
+        if len(results.adapters) > 1:
+            self._out.print(f"all: {_sum(results.checks)}")
+
+    def written(self, page: Path) -> None:
+        """Say where the report is."""
+        self._out.print(f"report: {page}")
+
+    def claims(self, claims: Sequence[Claim]) -> None:
+        """Show the catalogue."""
+        role = ""
+        for claim in claims:
+            if claim.role != role:
+                role = claim.role
+                self._out.print()
+                self._out.print(rich.text.Text(role, style="bold"))
+            self._out.print(f"  {claim.label} ({claim.family}): {claim.statement}")
+            if claim.printed is not None:
+                self._out.print(f"    the paper prints: {claim.printed}")
+            self._out.print(f"    parameters: {', '.join(sorted(claim.parameters))}")
+
+
+def _line(result: CheckResult) -> rich.text.Text:
+    line = rich.text.Text(f"{result.verdict.value:<12}", style=_STYLES[result.verdict])
+    line.append(result.id, style="default")
+    if result.worst_error is not None:
+        line.append(f"  worst error {result.worst_error:.2g} of {result.limit:g}", style="dim")
+    return line
+
+
+def _sum(checks: Sequence[CheckResult]) -> str:
+    counts = count_verdicts(checks)
+    planned = counts.pop("planned")
+    return f"planned {planned} = " + " + ".join(f"{count} {verdict}" for verdict, count in counts.items())

@@ -1,0 +1,105 @@
+"""One call of ``afi-verify run``: load, verify, write; what is unusable does not stop the rest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from afi_properties.problem import Array
+from afi_verify.adapter import Adapter
+from afi_verify.backends import load_backend
+from afi_verify.console import Console
+from afi_verify.errors import UnusableError
+from afi_verify.loading import load_adapters
+from afi_verify.planning import Plan, planned_checks
+from afi_verify.results import Problem, Results
+from afi_verify.runner import Report, run_plan
+
+
+def run_session(
+    plan: Plan, files: Sequence[str], *, strict: bool, report: Path | None, console: Console
+) -> Results:
+    """Verify the adapters in ``files`` (the shipped ones if there are none) and show what is found.
+
+    Raises
+    ------
+    UnusableError
+        If the report cannot be written. A file that is unusable is one of the results' ``problems`` instead.
+    """
+    if report is not None:
+        _require_writable(report)
+    adapters, problems = _collect(files)
+    for problem in problems:
+        console.problem(problem.message)
+    planned = sum(len(planned_checks(adapter, plan)) for adapter in adapters)
+    with console.progress(planned) as listener:
+        results = run_plan(plan, adapters, strict=strict, problems=problems, listener=listener)
+    console.summary(results)
+    if report is not None:
+        try:
+            page = Report(results).write(report)
+        except OSError as error:
+            raise UnusableError(f"The report cannot be written to {report}: {error.strerror}.") from None
+        console.written(page)
+    return results
+
+
+def load_array(path: Path) -> Array:
+    """Return the array in a ``.npy`` file.
+
+    Raises
+    ------
+    UnusableError
+        If it cannot be read; pickled objects are never loaded.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UnusableError(
+            f"{path} is not a .npy file of numbers ({error}). Write one with numpy.save."
+        ) from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise UnusableError(f"{path} does not hold an array of real numbers.")
+    return array
+
+
+def _collect(files: Sequence[str]) -> tuple[list[Adapter], list[Problem]]:
+    if not files:
+        from afi_verify.shipped import ADAPTERS
+
+        return list(ADAPTERS), []
+    adapters: list[Adapter] = []
+    problems = []
+    for file in files:
+        try:
+            found = load_adapters(file)
+            for adapter in found:
+                load_backend(adapter.backend, adapter.dtype, adapter.device)
+                _require_new(adapter, adapters)
+                adapters.append(adapter)
+        except UnusableError as error:
+            text = str(error)
+            problems.append(Problem(file, text if file in text else f"{file}: {text}"))
+    return adapters, problems
+
+
+def _require_new(adapter: Adapter, adapters: Sequence[Adapter]) -> None:
+    for other in adapters:
+        if (other.name, other.dtype) == (adapter.name, adapter.dtype):
+            raise UnusableError(
+                f"{adapter.source}: another adapter, from {other.source}, is called {adapter.name!r} in "
+                f"{adapter.dtype}, too; give one of them another name."
+            )
+
+
+def _require_writable(folder: Path) -> None:
+    """Find out before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UnusableError(
+            f"--report {folder}: cannot write there ({error.strerror}). Choose another folder."
+        ) from None
