@@ -15,7 +15,7 @@ from afi_verify.counterexamples import describe, fits_in_a_script
 from afi_verify.drawing import draw_problems, shrink
 from afi_verify.examination import Finding, Kind, examine
 from afi_verify.handing import Subject
-from afi_verify.planning import DRAWN_SCENARIOS, LARGEST_MATRIX, Check, Plan, why_not
+from afi_verify.planning import DRAWN_SCENARIOS, Check, Plan, why_not
 from afi_verify.reduction import with_fewer_atoms
 from afi_verify.results import CheckResult, Counterexample, FormulaMargin, Point, Verdict
 
@@ -62,7 +62,7 @@ def _demand(subject: Subject) -> Demand:
         variance_preserving=subject.asks_for("alpha_bar"),
         per_sample_noise=adapter.per_sample_noise,
         dimension=math.prod(adapter.event_shape) if adapter.event_shape else None,
-        largest_dimension=LARGEST_MATRIX if claim.answer == "matrix" else 16384,
+        largest_dimension=claim.largest_dimension,
         eps_kinds=claim.eps_kinds,
     )
 

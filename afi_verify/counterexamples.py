@@ -85,7 +85,7 @@ def _functions(subject: Subject, skew: bool) -> str:
     """Source of the functions of known Jacobian, where the function under test asks for one."""
     if not subject.asks_for("eps_fn", "head_fn"):
         return "eps_fn = head_fn = None\n"
-    sources = [inspect.getsource(epsilon.posterior_average), inspect.getsource(epsilon.skew_epsilon)]
+    sources = [inspect.getsource(epsilon.dirac_posterior), inspect.getsource(epsilon.skew_epsilon)]
     definition = _SKEW_FUNCTIONS if skew else _EXACT_FUNCTIONS
     return "from typing import Any\n\n\n" + "\n\n".join(sources) + "\n\n" + definition
 
@@ -109,16 +109,16 @@ _EXACT_FUNCTIONS = '''
 def eps_fn(x, t):
     """The exact epsilon at the noise level of this case, whatever t: (x - alpha E[x0 | x]) / sigma."""
     flat = wide(x).reshape(*x.shape[: x.ndim - len(EVENT_SHAPE)], -1)
-    mean = posterior_average(lambda n: n, flat, WIDE_ALPHA, WIDE_SIGMA, ATOMS, LOG_WEIGHTS, softmax)
-    return like((mean / WIDE_SIGMA[..., None]).reshape(x.shape), x)
+    weights, differences, noise = dirac_posterior(flat, WIDE_ALPHA, WIDE_SIGMA, ATOMS, LOG_WEIGHTS, softmax)
+    residual = noise - WIDE_ALPHA[..., None] * (weights[..., None] * differences).sum(-2)
+    return like((residual / WIDE_SIGMA[..., None]).reshape(x.shape), x)
 
 
 def head_fn(x, t):
     """The exact trace head at the noise level of this case, whatever t: E[|x0|^2 | x] / d."""
     flat = wide(x).reshape(*x.shape[: x.ndim - len(EVENT_SHAPE)], -1)
-    squares = (ATOMS * ATOMS).sum(-1)[..., None] / ATOMS.shape[-1]
-    mean = posterior_average(lambda n: squares, flat, WIDE_ALPHA, WIDE_SIGMA, ATOMS, LOG_WEIGHTS, softmax)
-    return like(mean[..., 0], x)
+    weights, _, _ = dirac_posterior(flat, WIDE_ALPHA, WIDE_SIGMA, ATOMS, LOG_WEIGHTS, softmax)
+    return like((weights * (ATOMS * ATOMS).sum(-1) / ATOMS.shape[-1]).sum(-1), x)
 
 
 ATOMS, LOG_WEIGHTS = wide(data), wide(np.log(weights))

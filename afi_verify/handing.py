@@ -14,7 +14,7 @@ from afi_properties.known_jacobian import SkewEps, skew_eps_for
 from afi_properties.problem import Array, Problem
 from afi_verify.adapter import Adapter, Provided
 from afi_verify.backends import Backend
-from afi_verify.epsilon import posterior_average, skew_epsilon
+from afi_verify.epsilon import dirac_posterior, skew_epsilon
 from afi_verify.errors import BrokenAnswerError
 
 _POINTS = ("x", "v", "x0", "data", "means", "eps")
@@ -171,8 +171,9 @@ def epsilon_function(backend: Backend, handed: Handed, event: tuple[int, ...]) -
         time = backend.in_float64(t)
         alpha, sigma = schedule.alpha(time), schedule.sigma(time)
         flat = _flatten(backend.in_float64(x), event)
-        noise = posterior_average(lambda n: n, flat, alpha, sigma, atoms, log_weights, backend.softmax)
-        return backend.cast_like((noise / sigma[..., None]).reshape(x.shape), x)
+        weights, differences, noise = dirac_posterior(flat, alpha, sigma, atoms, log_weights, backend.softmax)
+        residual = noise - alpha[..., None] * (weights[..., None] * differences).sum(-2)
+        return backend.cast_like((residual / sigma[..., None]).reshape(x.shape), x)
 
     return exact
 
@@ -181,14 +182,14 @@ def head_function(backend: Backend, handed: Handed, event: tuple[int, ...]) -> C
     """Return ``head_fn(x, t)``, the exact trace head ``E[|x_0|^2 | x] / d``, like :func:`epsilon_function`."""
     schedule, dimension = handed.problem.schedule, handed.problem.dimension
     atoms, log_weights = _atoms(backend, handed)
-    squares = (atoms * atoms).sum(-1)[..., None] / dimension
+    squares = (atoms * atoms).sum(-1) / dimension
 
     def head(x: Any, t: Any) -> Any:
         time = backend.in_float64(t)
         alpha, sigma = schedule.alpha(time), schedule.sigma(time)
         flat = _flatten(backend.in_float64(x), event)
-        mean = posterior_average(lambda n: squares, flat, alpha, sigma, atoms, log_weights, backend.softmax)
-        return backend.cast_like(mean[..., 0], x)
+        weights, _, _ = dirac_posterior(flat, alpha, sigma, atoms, log_weights, backend.softmax)
+        return backend.cast_like((weights * squares).sum(-1), x)
 
     return head
 

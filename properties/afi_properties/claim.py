@@ -48,6 +48,8 @@ class Claim:
         The names that an implementation may ask for.
     eps_kinds
         The functions that play epsilon; see :class:`~afi_properties.problem.Problem`.
+    largest_dimension
+        The largest d of drawn cases: an answer of shape (B, d, d), or a cost of ``O(d^2)``, needs a limit.
     """
 
     role: str
@@ -60,6 +62,7 @@ class Claim:
     parameters: frozenset[str]
     printed: str | None = None
     eps_kinds: tuple[str, ...] = ("exact",)
+    largest_dimension: int = 16384
 
     def answer_shape(self, batch: int, event: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of an answer for ``batch`` points of shape ``event``."""

@@ -87,13 +87,11 @@ class Demand:
 
     def sizes(self) -> tuple[tuple[int, int, int], ...]:
         """Sizes that satisfy the demand, simplest first."""
-        largest = 16 if self.family == "gaussian-mixture" else self.largest_dimension
         if self.dimension is not None:
             return tuple(dict.fromkeys((b, min(n, 16), self.dimension) for b, n, _ in SIZES))
-        sizes = [
-            (b, min(n, 4) if self.family == "gaussian-mixture" else n, d) for b, n, d in SIZES if d <= largest
-        ]
-        return tuple(dict.fromkeys(sizes))
+        most = 4 if self.family == "gaussian-mixture" else math.inf
+        sizes = [(b, int(min(n, most)), d) for b, n, d in SIZES]
+        return tuple(dict.fromkeys(size for size in sizes if size[2] <= self.largest_dimension))
 
 
 def problems(demand: Demand | None = None) -> st.SearchStrategy[Problem]:

@@ -93,5 +93,6 @@ CLAIMS = (
         },
         parameters=_PARAMETERS,
         eps_kinds=("exact", "skew"),
+        largest_dimension=256,
     ),
 )

@@ -39,6 +39,7 @@ CLAIMS = (
         truth=truth,
         wrong=_WRONG,
         parameters=POINT_PARAMETERS | DIRAC_PARAMETERS | PREDICTION_PARAMETERS,
+        largest_dimension=64,
     ),
     Claim(
         role="fisher",
@@ -49,5 +50,6 @@ CLAIMS = (
         truth=truth,
         wrong=_WRONG,
         parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS,
+        largest_dimension=16,
     ),
 )

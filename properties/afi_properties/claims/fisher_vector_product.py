@@ -43,5 +43,6 @@ CLAIMS = (
         truth=truth,
         wrong=_WRONG,
         parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS | {"v"},
+        largest_dimension=16,
     ),
 )
