@@ -1,4 +1,4 @@
-"""afi-verify: is your code for the Fisher information of diffusion models right, and how accurate is it?"""
+"""Is your code for the Fisher information of diffusion models right, and how accurate is it: verify an adapter."""
 
 from afi_verify.adapter import Adapter
 from afi_verify.errors import UnusableError

@@ -93,9 +93,7 @@ class Adapter:
     def provides(self, role: str) -> Callable[[Function], Function]: ...
     @overload
     def provides(self, role: str, function: Function) -> Function: ...
-    def provides(
-        self, role: str, function: Function | None = None
-    ) -> Function | Callable[[Function], Function]:
+    def provides(self, role: str, function: Function | None = None) -> Function | Callable[[Function], Function]:
         """Register ``function`` for ``role``; without a function, return a decorator that does.
 
         A function is handed what its parameter names ask for. One that asks for ``means`` or
@@ -133,16 +131,12 @@ def _inspect(adapter: str, role: str, function: Callable[..., Any]) -> Provided:
     named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     for parameter in parameters.values():
         if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise UnusableError(
-                f"{where}: parameter {parameter.name!r} is positional-only; it must be passed by name."
-            )
+            raise UnusableError(f"{where}: parameter {parameter.name!r} is positional-only; it must be passed by name.")
     names = {p.name for p in named}
     claims = claims_of_role(role)
     gaussian = bool(names & {"means", "covariances"})
     if gaussian and "data" in names:
-        raise UnusableError(
-            f"{where} asks for both data and a Gaussian mixture; provide one function for each."
-        )
+        raise UnusableError(f"{where} asks for both data and a Gaussian mixture; provide one function for each.")
     family = "gaussian-mixture" if gaussian else "dirac"
     claim = next((claim for claim in claims if claim.family == family), None)
     if claim is None:

@@ -80,9 +80,7 @@ class NumpyBackend:
 
     def in_float64(self, value: Any) -> Any:
         array = np.asarray(value)
-        return (
-            array if array.dtype == np.longdouble else array.astype(np.result_type(array.dtype, np.float64))
-        )
+        return array if array.dtype == np.longdouble else array.astype(np.result_type(array.dtype, np.float64))
 
     def softmax(self, logits: Any) -> Any:
         # The real part: code under test may differentiate by complex steps.
@@ -164,9 +162,7 @@ class JaxBackend:
 
     def array(self, values: Array, dtype: str, *, strided: bool = False) -> Any:
         with self.context(dtype):  # every JAX array is contiguous
-            return self._jax.device_put(
-                self._jnp.asarray(np.asarray(values, np.float64), dtype), self._device
-            )
+            return self._jax.device_put(self._jnp.asarray(np.asarray(values, np.float64), dtype), self._device)
 
     def is_array(self, value: Any) -> bool:
         return isinstance(value, self._jax.Array)

@@ -78,7 +78,7 @@ def _weightiest(findings: list[Finding]) -> Finding:
 
 
 def _acquit(check: Check, findings: list[Finding]) -> CheckResult:
-    """Nothing is wrong; but was anything there that could have shown it?"""
+    """Conclude that nothing is wrong, or that nothing could have shown it."""
     blind = [margin.formula for margin in _margins(findings) if not margin.telling]
     if _evidence(findings) and not blind:
         return _result(check, Verdict.PASS, "", findings)

@@ -34,35 +34,23 @@ def _common(
 def run(
     adapters: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[ADAPTER.py]...", help="Python files with an Adapter; the shipped ones when left out."
-        ),
+        typer.Argument(metavar="[ADAPTER.py]...", help="Python files with an Adapter; the shipped ones when left out."),
     ] = None,
     profile: Annotated[str, typer.Option(help="How many cases to draw: quick, ci or deep.")] = "quick",
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write results.json and index.html into this folder.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Count inaccurate and vacuous as failures, too.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Count inaccurate and vacuous as failures, too.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn cases.")] = 0,
     scenario: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Only this scenario (dirac, gaussian-mixture, digits); can be repeated."
-        ),
+        typer.Option(metavar="NAME", help="Only this scenario (dirac, gaussian-mixture, digits); can be repeated."),
     ] = None,
-    role: Annotated[
-        list[str] | None, typer.Option(metavar="ROLE", help="Only this role; can be repeated.")
-    ] = None,
+    role: Annotated[list[str] | None, typer.Option(metavar="ROLE", help="Only this role; can be repeated.")] = None,
     data: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.npy", help="Check on these atoms, shape (N, d), over the whole range of noise."
-        ),
+        typer.Option(metavar="FILE.npy", help="Check on these atoms, shape (N, d), over the whole range of noise."),
     ] = None,
     weights: Annotated[
         Path | None,

@@ -72,9 +72,7 @@ class Console:
             if check.verdict in (Verdict.PASS, Verdict.NOT_PROVIDED):
                 continue
             self._out.print()
-            self._out.print(
-                rich.text.Text(f"{check.verdict.value}: {check.id}", style=_STYLES[check.verdict])
-            )
+            self._out.print(rich.text.Text(f"{check.verdict.value}: {check.id}", style=_STYLES[check.verdict]))
             self._out.print(f"  what must hold: {check.statement}")
             self._out.print(f"  {check.message}")
             if check.simplest is not None:

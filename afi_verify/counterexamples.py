@@ -49,9 +49,7 @@ def replay_script(subject: Subject, finding: Finding) -> str:
     arrays = "\n".join(f"{name} = {_literal(value)}" for name, value in needed.items())
     skew = ""
     if handed.skew is not None:
-        skew = "\n".join(
-            f"skew_{name} = {_literal(getattr(handed.skew, name))}" for name in ("p", "q", "centre")
-        )
+        skew = "\n".join(f"skew_{name} = {_literal(getattr(handed.skew, name))}" for name in ("p", "q", "centre"))
     return _SCRIPT.substitute(
         case=repr(finding.problem),
         role=claim.role,

@@ -59,9 +59,7 @@ class _Found(Exception):  # noqa: N818 - a signal to Hypothesis, not an error
     pass
 
 
-def _run(
-    body: Callable[[Problem], None], demand: Demand, cases: int, seed: int, phases: tuple[Phase, ...]
-) -> None:
+def _run(body: Callable[[Problem], None], demand: Demand, cases: int, seed: int, phases: tuple[Phase, ...]) -> None:
     settings = hypothesis.settings(
         max_examples=cases,
         phases=phases,

@@ -1,4 +1,4 @@
-"""One function, one problem: was the answer right, and if not, is it wrong or did it only lose digits?"""
+"""One function, one problem: an answer is right, or wrong, or has only lost digits."""
 
 import dataclasses
 from collections.abc import Hashable, Mapping
@@ -55,7 +55,6 @@ class Finding:
 
 def examine(subject: Subject, problem: Problem) -> Finding:
     """Call the function under test on ``problem`` and compare its answer with the truth."""
-    claim = subject.provided.claim
     handed = round_problem(subject, problem)
     truth, margins = _known(subject, handed)
     unknown = np.full(problem.batch, np.nan)
@@ -72,9 +71,7 @@ def examine(subject: Subject, problem: Problem) -> Finding:
         return Finding(handed, Kind.WRONG, message, truth, answer, errors, margins)
     worst = float(np.nanmax(errors))
     if _only_lost_digits(subject, handed, answer, truth, bad):
-        message = (
-            f"It is off by {worst:.3g} times what {subject.dtype} can attain, and right with more digits."
-        )
+        message = f"It is off by {worst:.3g} times what {subject.dtype} can attain, and right with more digits."
         return Finding(handed, Kind.INACCURATE, message, truth, answer, errors, margins)
     message = f"It is off by {worst:.3g} times what {subject.dtype} can attain."
     return Finding(handed, Kind.WRONG, message, truth, answer, errors, margins)
@@ -132,7 +129,5 @@ def _only_lost_digits(subject: Subject, handed: Handed, answer: Array, truth: Tr
                 return True
     if subject.dtype != "float64":
         return False
-    coarse = find_truth(
-        subject.provided.claim, handed.values, handed.problem, handed.skew, PRECISIONS["float32"]
-    )
+    coarse = find_truth(subject.provided.claim, handed.values, handed.problem, handed.skew, PRECISIONS["float32"])
     return bool((errors_of(answer, coarse)[bad] <= LIMIT).all())

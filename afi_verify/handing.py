@@ -1,6 +1,7 @@
 """Turning a problem into the arguments of the function under test, and its answer back into numbers."""
 
 import dataclasses
+import functools
 import math
 import traceback
 from collections.abc import Callable, Mapping
@@ -72,9 +73,7 @@ def round_problem(subject: Subject, problem: Problem) -> Handed:
     skew = None
     if problem.eps_kind == "skew":
         skew = skew_eps_for(problem.values["x"], problem.values["sigma"], problem.seed)
-    with np.errstate(
-        all="ignore"
-    ):  # a sigma that alpha_bar has rounded away is found not representable later
+    with np.errstate(all="ignore"):  # a sigma that alpha_bar has rounded away is found not representable later
         inputs = make_inputs(values, skew=skew)
         if subject.asks_for("eps", "eps_fn") and skew is None:
             values["eps"] = rounded(inputs.eps)
@@ -103,9 +102,7 @@ def call(subject: Subject, handed: Handed, dtype: str) -> Array:
         Exception,
         SystemExit,
     ) as error:  # whatever the code under test raises is a finding, not our crash
-        raise BrokenAnswerError(
-            f"It raised {type(error).__name__}: {_first_line(error)}{_place(error)}."
-        ) from error
+        raise BrokenAnswerError(f"It raised {type(error).__name__}: {_first_line(error)}{_place(error)}.") from error
     for name, array in arrays.items():
         if not np.array_equal(backend.to_numpy(array), before[name], equal_nan=True):
             raise BrokenAnswerError(f"It changed its argument {name!r} in place; let it work on a copy.")
@@ -131,24 +128,24 @@ def call(subject: Subject, handed: Handed, dtype: str) -> Array:
 def _arguments(subject: Subject, handed: Handed, dtype: str) -> dict[str, Any]:
     backend, problem, values = subject.backend, handed.problem, handed.values
     event = subject.event_shape(problem)
-    per_sample = subject.adapter.per_sample_noise
     makers: dict[str, Callable[[], Any]] = {
         "schedule": lambda: problem.schedule,
         "eps_fn": lambda: epsilon_function(backend, handed, event),
         "head_fn": lambda: head_function(backend, handed, event),
     }
     for name, value in values.items():
-        if name in _POINTS:
-            shaped = value.reshape(len(value), *event)
-            makers[name] = lambda a=shaped: backend.array(a, dtype, strided=problem.strided)
-        elif name in (*_NOISE, "alpha_bar") and not per_sample:
-            if name == "alpha_bar":
-                makers[name] = lambda a=value: backend.array(a[0], dtype)
-            else:
-                makers[name] = lambda a=value: float(a[0])
-        else:
-            makers[name] = lambda a=value: backend.array(a, dtype)
+        makers[name] = functools.partial(_argument, subject, handed, dtype, name, value)
     return {name: makers[name]() for name in sorted(subject.provided.parameters)}
+
+
+def _argument(subject: Subject, handed: Handed, dtype: str, name: str, value: Array) -> Any:
+    backend, problem = subject.backend, handed.problem
+    if name in _POINTS:
+        shaped = value.reshape(len(value), *subject.event_shape(problem))
+        return backend.array(shaped, dtype, strided=problem.strided)
+    if subject.adapter.per_sample_noise or name not in (*_NOISE, "alpha_bar"):
+        return backend.array(value, dtype)
+    return backend.array(value[0], dtype) if name == "alpha_bar" else float(value[0])
 
 
 def epsilon_function(backend: Backend, handed: Handed, event: tuple[int, ...]) -> Callable[[Any, Any], Any]:

@@ -18,9 +18,7 @@ def load_adapters(path: str) -> list[Adapter]:
     """
     file = Path(path)
     if not file.is_file():
-        raise UnusableError(
-            f"{path}: there is no such file. Give the path of a Python file that makes an Adapter."
-        )
+        raise UnusableError(f"{path}: there is no such file. Give the path of a Python file that makes an Adapter.")
     if file.suffix != ".py":
         raise UnusableError(f"{path} is not a Python file (.py).")
     name = f"afi_verify_adapter_{abs(hash(file.resolve()))}"

@@ -59,9 +59,7 @@ class Check:
     @property
     def id(self) -> str:
         """Unique and readable: adapter/dtype/role/claim/scenario."""
-        return (
-            f"{self.adapter.name}/{self.adapter.dtype}/{self.claim.role}/{self.claim.label}/{self.scenario}"
-        )
+        return f"{self.adapter.name}/{self.adapter.dtype}/{self.claim.role}/{self.claim.label}/{self.scenario}"
 
 
 def make_plan(
@@ -108,11 +106,7 @@ def planned_checks(adapter: Adapter, plan: Plan) -> list[Check]:
     """Return every check that is planned for an adapter, whether or not it provides the role."""
     checks = []
     for claim in CLAIMS:
-        real = (
-            [name for name in plan.scenarios if name not in DRAWN_SCENARIOS]
-            if claim.family == "dirac"
-            else []
-        )
+        real = [name for name in plan.scenarios if name not in DRAWN_SCENARIOS] if claim.family == "dirac" else []
         drawn = [name for name in plan.scenarios if name == claim.family]
         if not plan.roles or claim.role in plan.roles:
             checks += [Check(adapter, claim, scenario) for scenario in (*drawn, *real)]

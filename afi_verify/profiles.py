@@ -15,9 +15,7 @@ class Profile:
     steered: int  # by Hypothesis towards large errors
 
 
-PROFILES = {
-    p.name: p for p in (Profile("quick", 1, 15, 0), Profile("ci", 4, 60, 40), Profile("deep", 40, 1000, 400))
-}
+PROFILES = {p.name: p for p in (Profile("quick", 1, 15, 0), Profile("ci", 4, 60, 40), Profile("deep", 40, 1000, 400))}
 DEFAULT_PROFILE = "quick"
 
 

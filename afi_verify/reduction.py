@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from afi_properties.problem import Problem
+from afi_properties.problem import Array, Problem
 from afi_verify.examination import Finding, examine
 from afi_verify.handing import Subject
 
@@ -27,7 +27,7 @@ def with_fewer_atoms(subject: Subject, finding: Finding) -> Finding:
     return finding
 
 
-def _part(problem: Problem, point: int, atoms: np.ndarray) -> Problem:  # type: ignore[type-arg]
+def _part(problem: Problem, point: int, atoms: Array) -> Problem:
     values = {
         name: value[[point]] if name not in ("data", "weights") else value[atoms]
         for name, value in problem.values.items()

@@ -16,9 +16,7 @@ from afi_verify.results import Problem, Results
 from afi_verify.runner import Report, run_plan
 
 
-def run_session(
-    plan: Plan, files: Sequence[str], *, strict: bool, report: Path | None, console: Console
-) -> Results:
+def run_session(plan: Plan, files: Sequence[str], *, strict: bool, report: Path | None, console: Console) -> Results:
     """Verify the adapters in ``files`` (the shipped ones if there are none) and show what is found.
 
     Raises
@@ -55,9 +53,7 @@ def load_array(path: Path) -> Array:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise UnusableError(
-            f"{path} is not a .npy file of numbers ({error}). Write one with numpy.save."
-        ) from None
+        raise UnusableError(f"{path} is not a .npy file of numbers ({error}). Write one with numpy.save.") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise UnusableError(f"{path} does not hold an array of real numbers.")
     return array

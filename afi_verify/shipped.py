@@ -2,7 +2,6 @@
 
 import importlib.util
 from types import ModuleType
-from typing import Any
 
 from afi_verify.adapter import Adapter
 from afi_verify.implementations import numpy_dirac, numpy_gaussian_mixture
@@ -37,19 +36,18 @@ def _autodiff(dtype: str, autodiff: ModuleType) -> Adapter:
 
 def _adapters() -> list[Adapter]:
     adapters = [
-        _analytic("numpy", "numpy", dtype, numpy_dirac, numpy_gaussian_mixture)
-        for dtype in ("float64", "float32")
+        _analytic("numpy", "numpy", dtype, numpy_dirac, numpy_gaussian_mixture) for dtype in ("float64", "float32")
     ]
     if importlib.util.find_spec("torch") is not None:
         from afi_verify.implementations import torch_autodiff, torch_dirac, torch_gaussian_mixture
 
-        for dtype in ("float64", "float32"):
-            adapters.append(_analytic("torch", "torch", dtype, torch_dirac, torch_gaussian_mixture))
-        adapters += [_autodiff(dtype, torch_autodiff) for dtype in ("float64", "float32")]
+        dtypes = ("float64", "float32")
+        adapters += [_analytic("torch", "torch", dtype, torch_dirac, torch_gaussian_mixture) for dtype in dtypes]
+        adapters += [_autodiff(dtype, torch_autodiff) for dtype in dtypes]
     for adapter in adapters:
         adapter.source = __name__
     return adapters
 
 
-ADAPTERS: list[Any] = _adapters()
+ADAPTERS: list[Adapter] = _adapters()
 """Those whose array library is installed, in float64 and float32."""

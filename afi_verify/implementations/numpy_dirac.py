@@ -103,9 +103,7 @@ def _covariance_root(posterior: _Posterior, alpha: Any, sigma: Any) -> Array:
     return residuals
 
 
-def score(
-    x: Array, alpha: float | Array, sigma: float | Array, data: Array, weights: Array | None = None
-) -> Array:
+def score(x: Array, alpha: float | Array, sigma: float | Array, data: Array, weights: Array | None = None) -> Array:
     """Gradient of ``log q_t`` (eq. 27).
 
     Returns
@@ -146,9 +144,7 @@ def posterior_mean(
     return result.reshape(x.shape)
 
 
-def fisher(
-    x: Array, alpha: float | Array, sigma: float | Array, data: Array, weights: Array | None = None
-) -> Array:
+def fisher(x: Array, alpha: float | Array, sigma: float | Array, data: Array, weights: Array | None = None) -> Array:
     """Fisher information as a matrix (eq. 11), exactly symmetric.
 
     Returns
@@ -215,9 +211,7 @@ def fisher_trace(
     return result
 
 
-def fisher_trace_matching(
-    x: Array, alpha: float | Array, sigma: float | Array, eps: Array, head: Array
-) -> Array:
+def fisher_trace_matching(x: Array, alpha: float | Array, sigma: float | Array, eps: Array, head: Array) -> Array:
     """Trace of the Fisher information from a trace head (eq. 17, corrected).
 
     ``d / sigma^2 - alpha^2 / sigma^4 (d head - |ybar|^2)`` with ``ybar = (x - sigma eps) / alpha``. Eq. 17 as

@@ -57,9 +57,7 @@ def _chunks(total: int, x: Tensor) -> Iterator[range]:
         yield range(start, min(start + step, total))
 
 
-def fisher_vector_product_vjp(
-    eps_fn: EpsFn, x: Tensor, v: Tensor, t: float | Tensor, sigma: float | Tensor
-) -> Tensor:
+def fisher_vector_product_vjp(eps_fn: EpsFn, x: Tensor, v: Tensor, t: float | Tensor, sigma: float | Tensor) -> Tensor:
     """``J^T v / sigma`` by reverse mode (eq. 9 and 19).
 
     Returns
@@ -76,9 +74,7 @@ def fisher_vector_product_vjp(
     return _pullback(eps_fn, x, t)(_direction(v, x)) / noise
 
 
-def fisher_vector_product_jvp(
-    eps_fn: EpsFn, x: Tensor, v: Tensor, t: float | Tensor, sigma: float | Tensor
-) -> Tensor:
+def fisher_vector_product_jvp(eps_fn: EpsFn, x: Tensor, v: Tensor, t: float | Tensor, sigma: float | Tensor) -> Tensor:
     """``J v / sigma`` by forward mode (eq. 8 times ``v``).
 
     Returns

@@ -117,8 +117,7 @@ def score(
         negative or all zero.
     """
     rows = [
-        (a * p.mean - (point - a * p.nearest)) / s / s
-        for point, a, s, p in _posteriors(x, alpha, sigma, data, weights)
+        (a * p.mean - (point - a * p.nearest)) / s / s for point, a, s, p in _posteriors(x, alpha, sigma, data, weights)
     ]
     return torch.stack(rows).reshape(x.shape)
 
@@ -216,9 +215,7 @@ def fisher_trace(
     return torch.stack(traces)
 
 
-def fisher_trace_matching(
-    x: Tensor, alpha: float | Tensor, sigma: float | Tensor, eps: Tensor, head: Tensor
-) -> Tensor:
+def fisher_trace_matching(x: Tensor, alpha: float | Tensor, sigma: float | Tensor, eps: Tensor, head: Tensor) -> Tensor:
     """Trace of the Fisher information from a trace head (eq. 17, corrected).
 
     ``d / sigma^2 - alpha^2 / sigma^4 (d head - |ybar|^2)`` with ``ybar = (x - sigma eps) / alpha``. Eq. 17 as

@@ -69,9 +69,7 @@ def _detail(counts: dict[str, int]) -> str:
 
 def accuracy(results: Results) -> str:
     """Answer "how accurate?": the largest error, relative to its limit, among what is right."""
-    right = [
-        check for check in results.checks if check.verdict is Verdict.PASS and check.worst_error is not None
-    ]
+    right = [check for check in results.checks if check.verdict is Verdict.PASS and check.worst_error is not None]
     lossy = [check for check in results.checks if check.verdict is Verdict.INACCURATE]
     sentences = []
     if right:

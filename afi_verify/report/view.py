@@ -124,9 +124,7 @@ class _Packing:
         return True
 
 
-def _view_adapter(
-    number: int, adapter: AdapterResult, results: Results, grid: Grid, packing: _Packing
-) -> AdapterView:
+def _view_adapter(number: int, adapter: AdapterResult, results: Results, grid: Grid, packing: _Packing) -> AdapterView:
     title = f"{adapter.name} · {adapter.dtype}"
     return AdapterView(
         anchor=f"a{number}",
@@ -170,9 +168,7 @@ def _examples(anchor: str, check: CheckResult, packing: _Packing) -> Iterator[Ex
 
 def _matrix(adapters: tuple[AdapterView, ...]) -> Iterator[Row]:
     keys = dict.fromkeys(
-        (view.check.role, view.check.claim, view.check.scenario)
-        for adapter in adapters
-        for view in adapter.checks
+        (view.check.role, view.check.claim, view.check.scenario) for adapter in adapters for view in adapter.checks
     )
     for role, claim, scenario in keys:
         cells = tuple(

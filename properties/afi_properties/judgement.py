@@ -74,16 +74,12 @@ def errors_of(answer: Array, truth: Truth) -> Array:
     return np.where(np.isnan(errors), np.inf, errors).astype(np.float64)
 
 
-def margins_of(
-    claim: Claim, values: Mapping[str, Array], skew: SkewEps | None, truth: Truth
-) -> dict[str, Array]:
+def margins_of(claim: Claim, values: Mapping[str, Array], skew: SkewEps | None, truth: Truth) -> dict[str, Array]:
     """Return each wrong formula's distance from the truth in multiples of the limit, shape (B,) each.
 
     A formula that cannot differ from the truth on this problem is left out.
     """
-    inputs = make_inputs(
-        {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}, skew=skew
-    )
+    inputs = make_inputs({name: np.asarray(value, dtype=np.float64) for name, value in values.items()}, skew=skew)
     right = np.asarray(truth.answer, dtype=np.float64)
     margins = {}
     with np.errstate(all="ignore"):

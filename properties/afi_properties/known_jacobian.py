@@ -27,11 +27,11 @@ class SkewEps:
         return 1 + sigma / (1 + sigma)
 
     def slope(self, x: Array) -> Array:
-        """Derivative of the tanh at ``x`` (B, d), shape (B,)."""
+        """Return the derivative of the tanh at ``x`` (B, d), shape (B,)."""
         return 1 / np.cosh((x - self.centre) @ self.q) ** 2
 
     def value(self, x: Array, sigma: Array) -> Array:
-        """The function itself, shape (B, d)."""
+        """Return the function itself, shape (B, d)."""
         return self.scale(sigma)[:, None] * x + np.tanh((x - self.centre) @ self.q)[:, None] * self.p
 
     def jvp(self, x: Array, v: Array, sigma: Array) -> Array:

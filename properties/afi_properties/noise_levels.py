@@ -31,7 +31,7 @@ def time_near_log_snr(schedule: Schedule, log_snr: float) -> float:
     Eight bits are what bfloat16 holds: so the time is the same number in every precision, and a function of
     time is not judged by how its argument was rounded.
     """
-    times, log_snrs = _eight_bit_times(schedule)
+    times, log_snrs = _eight_bit_times(schedule)  # type: ignore[arg-type]  # schedules are frozen dataclasses
     return float(times[np.argmin(np.abs(log_snrs - log_snr))])
 
 

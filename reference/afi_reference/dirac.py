@@ -96,10 +96,7 @@ class DiracMixture:
         """``log q_t(x)`` in nats, shape (B,) (eq. 26)."""
         half_d = self.dimension / 2
         return np.stack(
-            [
-                p.log_evidence - half_d * np.log(2 * _pi(p) * p.sigma**2)
-                for p in self._posteriors(x, alpha, sigma)
-            ]
+            [p.log_evidence - half_d * np.log(2 * _pi(p) * p.sigma**2) for p in self._posteriors(x, alpha, sigma)]
         )
 
     def score(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
@@ -116,9 +113,7 @@ class DiracMixture:
 
     def posterior_second_moment(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """``E[|x_0|^2 | x_t = x]``, shape (B,) (eq. 43, times d)."""
-        return np.stack(
-            [p.covariance_trace() + p.mean() @ p.mean() for p in self._posteriors(x, alpha, sigma)]
-        )
+        return np.stack([p.covariance_trace() + p.mean() @ p.mean() for p in self._posteriors(x, alpha, sigma)])
 
     def fisher(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """Fisher information, shape (B, d, d) (eq. 11)."""

@@ -34,9 +34,7 @@ class _Component:
     rounding: Rounding
 
     @classmethod
-    def at(
-        cls, mean: Array, covariance: Array, alpha: Array, sigma: Array, rounding: Rounding | None
-    ) -> "_Component":
+    def at(cls, mean: Array, covariance: Array, alpha: Array, sigma: Array, rounding: Rounding | None) -> "_Component":
         rounding = rounding or _exactly
         if covariance.ndim == 1:
             diffused = rounding(alpha**2 * covariance + sigma**2)
@@ -158,18 +156,14 @@ class GaussianMixture:
 
     def posterior_mean(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """``E[x_0 | x_t = x]``, shape (B, d) (Prop. 4)."""
-        return self._collect(
-            x, alpha, sigma, lambda p: p.mean_of([c.posterior_mean(p.x) for c in p.components])[0]
-        )
+        return self._collect(x, alpha, sigma, lambda p: p.mean_of([c.posterior_mean(p.x) for c in p.components])[0])
 
     def posterior_covariance(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """``Cov[x_0 | x_t = x]``, shape (B, d, d)."""
 
         def covariance(p: _Posterior) -> Array:
             _, centred = p.mean_of([c.posterior_mean(p.x) for c in p.components])
-            return _mixture(p.weights, [c.posterior_covariance() for c in p.components]) + _outer(
-                p.weights, centred
-            )
+            return _mixture(p.weights, [c.posterior_covariance() for c in p.components]) + _outer(p.weights, centred)
 
         return self._collect(x, alpha, sigma, covariance)
 
@@ -177,9 +171,7 @@ class GaussianMixture:
         """``E[|x_0|^2 | x_t = x]``, shape (B,) (Prop. 6, times d)."""
 
         def second_moment(p: _Posterior) -> Array:
-            traces = np.stack(
-                [(c.sigma**2 * _product_trace(c.covariance, c.precision)) for c in p.components]
-            )
+            traces = np.stack([(c.sigma**2 * _product_trace(c.covariance, c.precision)) for c in p.components])
             squares = np.stack([(c.posterior_mean(p.x) ** 2).sum(axis=1) for c in p.components], axis=1)
             return p.weights @ traces + (p.weights * squares).sum(axis=1)
 
@@ -190,9 +182,7 @@ class GaussianMixture:
 
         def matrix(p: _Posterior) -> Array:
             _, centred = p.mean_of(p.scores())
-            return _mixture(p.weights, [c.precision_matrix() for c in p.components]) - _outer(
-                p.weights, centred
-            )
+            return _mixture(p.weights, [c.precision_matrix() for c in p.components]) - _outer(p.weights, centred)
 
         return self._collect(x, alpha, sigma, matrix)
 
@@ -218,9 +208,7 @@ class GaussianMixture:
         def trace(p: _Posterior) -> Array:
             _, centred = p.mean_of(p.scores())
             squares = np.stack([(s * s).sum(axis=1) for s in centred], axis=1)
-            return p.weights @ np.stack([c.precision_trace() for c in p.components]) - (
-                p.weights * squares
-            ).sum(axis=1)
+            return p.weights @ np.stack([c.precision_trace() for c in p.components]) - (p.weights * squares).sum(axis=1)
 
         return self._collect(x, alpha, sigma, trace)
 
@@ -244,9 +232,7 @@ class GaussianMixture:
         if self.round_distances is not None:
             distances = self.round_distances(distances)
         prior = np.asarray(self.weights, dtype=distances.dtype)
-        with np.errstate(
-            divide="ignore"
-        ):  # a component of weight 0 has log weight -inf: exp makes it 0 again
+        with np.errstate(divide="ignore"):  # a component of weight 0 has log weight -inf: exp makes it 0 again
             log_weights = np.log(prior)
         logits = log_weights - np.stack([c.log_determinant for c in components]) / 2 - distances / 2
         largest = logits.max(axis=1, keepdims=True)
@@ -289,9 +275,7 @@ def _mixture(weights: Array, matrices: list[Array]) -> Array:
 
 
 def _outer(weights: Array, vectors: list[Array]) -> Array:
-    terms = [
-        w[:, None, None] * v[:, :, None] * v[:, None, :] for w, v in zip(weights.T, vectors, strict=True)
-    ]
+    terms = [w[:, None, None] * v[:, :, None] * v[:, None, :] for w, v in zip(weights.T, vectors, strict=True)]
     return np.asarray(sum(terms))
 
 

@@ -122,11 +122,7 @@ class Truth:
         return jets[0].f, [jet.a for jet in jets], [jet.c for jet in jets]
 
     def hessian(self, tilted=False):
-        return [
-            self.directional(self.basis(i), self.basis(j), tilted).c
-            for i in range(self.d)
-            for j in range(self.d)
-        ]
+        return [self.directional(self.basis(i), self.basis(j), tilted).c for i in range(self.d) for j in range(self.d)]
 
 
 def check(certified: Certified, truth, scale=1):
@@ -212,8 +208,7 @@ def test_gaussians_against_quadrature():
 
         def joint(y):
             prior = sum(
-                w * mp.npdf(y, m, mp.sqrt(s))
-                for w, m, s in zip(weights, means[:, 0], scales[:, 0, 0], strict=True)
+                w * mp.npdf(y, m, mp.sqrt(s)) for w, m, s in zip(weights, means[:, 0], scales[:, 0, 0], strict=True)
             )
             return prior * mp.npdf(x[0], alpha * y, sigma)
 
@@ -307,9 +302,7 @@ def test_weights_are_exact_and_normalised_by_their_exact_sum():
     check_all(CertifiedDiracMixture(atoms, weights), Truth(atoms, weights, x, 0.8, 0.6))
     check_all(CertifiedDiracMixture(atoms), Truth(atoms, np.ones(10), x, 0.8, 0.6))
     check_all(CertifiedDiracMixture(atoms[:3], [0.5, 0.0, 0.5]), Truth(atoms[:3:2], weights[:2], x, 0.8, 0.6))
-    check_all(
-        CertifiedDiracMixture(atoms[:2], [1.0, 1e-300]), Truth(atoms[:2], np.array([1, 1e-300]), x, 0.8, 0.6)
-    )
+    check_all(CertifiedDiracMixture(atoms[:2], [1.0, 1e-300]), Truth(atoms[:2], np.array([1, 1e-300]), x, 0.8, 0.6))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble])

@@ -47,9 +47,7 @@ def test_digits(atoms, oracle, log_snr):
             list(map(exact, x)),
             list(map(exact, v)),
         )
-        residuals = [
-            [p - a * y for p, y in zip(point, row, strict=True)] for row in atoms.astype(int).tolist()
-        ]
+        residuals = [[p - a * y for p, y in zip(point, row, strict=True)] for row in atoms.astype(int).tolist()]
         heads = [mp.exp(-mp.fdot(row, row) / (2 * variance)) for row in residuals]
         slopes = [[-row[j] / variance for row in residuals] for j in range(64)]
         check(trace, -mp.fsum(second_logarithmic_derivative(heads, s, s, -1 / variance) for s in slopes))

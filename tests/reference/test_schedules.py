@@ -151,9 +151,7 @@ def widest():
     return np.longdouble
 
 
-shares = st.one_of(st.floats(1e-12, 1.0), st.floats(-12, 0).map(lambda e: 10.0**e)).map(
-    lambda u: min(u, 0.999)
-)
+shares = st.one_of(st.floats(1e-12, 1.0), st.floats(-12, 0).map(lambda e: 10.0**e)).map(lambda u: min(u, 0.999))
 
 
 @pytest.mark.parametrize("kind", ["float64", "longdouble"])
@@ -182,9 +180,7 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("quantity", "sin", "formula"), MUTANTS, ids=lambda m: m if isinstance(m, str) else ""
-)
+@pytest.mark.parametrize(("quantity", "sin", "formula"), MUTANTS, ids=lambda m: m if isinstance(m, str) else "")
 def test_the_check_rejects_planted_mistakes(quantity, sin, formula):
     schedule, definition = DEFINITIONS["vp-linear"]
     mutant = SimpleNamespace(**{quantity: lambda t: formula(schedule, t)})
@@ -444,9 +440,7 @@ def test_torch_agrees_with_numpy_under_vmap_and_jvp(schedule):
     )
     log_snr, log_snr_rate = torch.func.jvp(schedule.log_snr, (times,), (one,))
     np.testing.assert_allclose(alpha_rate / alpha, schedule.f(t), rtol=1e-12)
-    np.testing.assert_allclose(
-        2 * sigma * sigma_rate - 2 * schedule.f(times) * sigma**2, schedule.g2(t), rtol=1e-11
-    )
+    np.testing.assert_allclose(2 * sigma * sigma_rate - 2 * schedule.f(times) * sigma**2, schedule.g2(t), rtol=1e-11)
     np.testing.assert_allclose(log_snr_rate, -schedule.g2(t) / schedule.sigma(t) ** 2, rtol=1e-11)
     back, back_rate = torch.func.jvp(schedule.time_of_log_snr, (log_snr,), (one,))
     np.testing.assert_allclose(back, t, rtol=1e-12, atol=1e-12)

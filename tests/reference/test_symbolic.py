@@ -115,9 +115,7 @@ class Point:
     def _atomic(self, body: sympy.Expr, *limits: sympy.Tuple) -> sympy.Expr:
         def at_atom(i: int) -> sympy.Expr:
             here = {limit[0]: self.symbol(f"y[{i}, {k}]") for k, limit in enumerate(limits, 1)}
-            densities = {
-                call: self.symbol(f"w[{i}]") for call in body.atoms(AppliedUndef) if "rho" in str(call)
-            }
+            densities = {call: self.symbol(f"w[{i}]") for call in body.atoms(AppliedUndef) if "rho" in str(call)}
             return body.xreplace(densities).xreplace(here)
 
         return sum(at_atom(i) for i in range(1, ATOMS + 1))

@@ -49,12 +49,7 @@ class Density:
     def distances(self, point):
         for _, centre, precision in self.components:
             r = [a - b for a, b in zip(point, centre, strict=True)]
-            yield sum(
-                p * a * b
-                for row, a in zip(precision, r, strict=True)
-                for p, b in zip(row, r, strict=True)
-                if p
-            )
+            yield sum(p * a * b for row, a in zip(precision, r, strict=True) for p, b in zip(row, r, strict=True) if p)
 
     def log(self, *point):
         terms = [c[0] - q / 2 for c, q in zip(self.components, self.distances(point), strict=True)]

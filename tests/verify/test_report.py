@@ -140,10 +140,7 @@ def test_problems_come_before_the_verdicts():
 
 def test_shows_what_the_paper_prints_only_where_it_is_wrong():
     assert "The paper prints" not in Page(render(make_results([make_check()]))).words
-    assert (
-        "The paper prints, wrongly: no 1/d"
-        in Page(render(make_results([make_check(printed="no 1/d")]))).words
-    )
+    assert "The paper prints, wrongly: no 1/d" in Page(render(make_results([make_check(printed="no 1/d")]))).words
 
 
 def test_matrix_links_lead_to_checks():
@@ -166,9 +163,7 @@ def test_hostile_text_stays_text():
     hostile = make_check(Verdict.FAIL, text=HOSTILE, role=HOSTILE, claim=HOSTILE, scenario=HOSTILE,
                          statement=HOSTILE, printed=HOSTILE)  # fmt: skip
     adapter = AdapterResult(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, (hostile,) * 2)
-    results = Results(
-        HOSTILE, HOSTILE, 0, False, (adapter,), (Problem(HOSTILE, HOSTILE),), {HOSTILE: HOSTILE}, {}
-    )
+    results = Results(HOSTILE, HOSTILE, 0, False, (adapter,), (Problem(HOSTILE, HOSTILE),), {HOSTILE: HOSTILE}, {})
     tame = json.loads(json.dumps(document(results)).replace(json.dumps(HOSTILE)[1:-1], "tame"))
     page, expected = Page(render(results)), Page(render_report(tame))
     assert "{{ 7*7 }}" in page.words

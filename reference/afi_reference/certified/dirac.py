@@ -74,9 +74,7 @@ class CertifiedDiracMixture(CertifiedOracle):
 class _DiracPosterior:
     """The atoms under their posterior weights (the ``w_i`` of Prop. 1)."""
 
-    def __init__(
-        self, atoms: arb_mat, norms: list[arb], prior: list[arb], x: arb_mat, alpha: arb, sigma: arb
-    ) -> None:
+    def __init__(self, atoms: arb_mat, norms: list[arb], prior: list[arb], x: arb_mat, alpha: arb, sigma: arb) -> None:
         self._x, self._alpha, self._variance = x, alpha, sigma * sigma
         self._d, self._norms, self._prior = atoms.ncols(), norms, prior
         # -|x - alpha y|^2 / (2 sigma^2) without its part in |x|^2, which all atoms share.

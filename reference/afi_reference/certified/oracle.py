@@ -113,9 +113,7 @@ class CertifiedOracle(ABC):
         """Enclose the trace of the Fisher information, shape (B,), or () for one point (Prop. 5)."""
         return self._certify(lambda p, _: [p.fisher_trace()], 0, x, alpha, sigma)
 
-    def _certify(
-        self, quantity: _Quantity, order: int, x: Any, alpha: Any, sigma: Any, v: Any = None
-    ) -> Certified:
+    def _certify(self, quantity: _Quantity, order: int, x: Any, alpha: Any, sigma: Any, v: Any = None) -> Certified:
         """Enclose a tensor of ``order`` indices at every point of the batch.
 
         Raises
@@ -125,9 +123,7 @@ class CertifiedOracle(ABC):
         """
         points, single = as_batch(x, self._dimension, "x")
         batch = len(points)
-        alphas, sigmas = as_noise_levels(
-            as_exact_array(alpha, "alpha"), as_exact_array(sigma, "sigma"), batch
-        )
+        alphas, sigmas = as_noise_levels(as_exact_array(alpha, "alpha"), as_exact_array(sigma, "sigma"), batch)
         directions = None if v is None else as_batch(v, self._dimension, "v")[0]
         if directions is not None and directions.shape != points.shape:
             raise ValueError(f"v must have as many rows as x: {batch}; got {len(directions)}.")
@@ -138,9 +134,7 @@ class CertifiedOracle(ABC):
             lost = self._lost_bits(point, a, s)
             first = _WORD * (1 + int(_BASE_BITS + min(max(lost, 0.0), self._max_precision)) // _WORD)
             column, level = exact_matrix(point[:, None]), (exact_number(a), exact_number(s))
-            answers.append(
-                self._search(quantity, (column, *level), direction, self._dimension**order, first, deadline)
-            )
+            answers.append(self._search(quantity, (column, *level), direction, self._dimension**order, first, deadline))
         tail = (self._dimension,) * order
         return certify(answers, tail if single else (batch, *tail))
 
@@ -170,9 +164,7 @@ class CertifiedOracle(ABC):
                     reached = bits
                 if is_tight(balls):
                     return PointAnswer(balls, bits, "")
-        return PointAnswer(
-            balls, reached, f"not tight at max_precision of {reached} bits; raise max_precision"
-        )
+        return PointAnswer(balls, reached, f"not tight at max_precision of {reached} bits; raise max_precision")
 
 
 def _given(v: arb_mat | None) -> arb_mat:

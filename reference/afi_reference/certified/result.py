@@ -82,9 +82,7 @@ def certify(answers: Sequence[PointAnswer], shape: tuple[int, ...]) -> Certified
         if not reasons:
             nearest = [float(ball.mid()) for ball in balls]
             if all(map(math.isfinite, nearest)):
-                errors = [
-                    -_round_down(-(ball - v).abs_upper()) for ball, v in zip(balls, nearest, strict=True)
-                ]
+                errors = [-_round_down(-(ball - v).abs_upper()) for ball, v in zip(balls, nearest, strict=True)]
                 value, radius = np.array(nearest).reshape(shape), np.array(errors).reshape(shape)
                 return Certified(value, radius, lower, upper, precision, True, "")
             reasons = ["the answer overflows float64; bring alpha, sigma or the data closer to 1"]

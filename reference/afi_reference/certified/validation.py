@@ -91,20 +91,16 @@ def as_covariances(values: Any, count: int, dimension: int) -> Array:
     array = as_exact_array(values, "covariances")
     if array.shape != (count, dimension, dimension):
         raise ValueError(
-            f"covariances must have shape ({count}, {dimension}, {dimension}), one matrix per mean; "
-            f"got {array.shape}."
+            f"covariances must have shape ({count}, {dimension}, {dimension}), one matrix per mean; got {array.shape}."
         )
     if not np.array_equal(array, array.transpose(0, 2, 1)):
-        raise ValueError(
-            "covariances must be symmetric to the last bit; pass (C + C.transpose(0, 2, 1)) / 2."
-        )
+        raise ValueError("covariances must be symmetric to the last bit; pass (C + C.transpose(0, 2, 1)) / 2.")
     for index, matrix in enumerate(array.astype(np.float64)):
         eigenvalues = np.linalg.eigvalsh(matrix)
         rounding = 16 * dimension * np.finfo(np.float64).eps * np.abs(eigenvalues).max()
         if eigenvalues.min() < -rounding:
             raise ValueError(
-                f"covariances[{index}] is not positive semi-definite: it has the eigenvalue "
-                f"{eigenvalues.min()}."
+                f"covariances[{index}] is not positive semi-definite: it has the eigenvalue {eigenvalues.min()}."
             )
     return array
 
@@ -120,8 +116,7 @@ def as_batch(x: Any, dimension: int, name: str) -> tuple[Array, bool]:
     array = as_exact_array(x, name)
     if array.ndim not in (1, 2) or array.shape[-1] != dimension:
         raise ValueError(
-            f"{name} must have shape ({dimension},) for one point or (B, {dimension}) for a batch; "
-            f"got {array.shape}."
+            f"{name} must have shape ({dimension},) for one point or (B, {dimension}) for a batch; got {array.shape}."
         )
     return np.atleast_2d(array), array.ndim == 1
 
@@ -138,7 +133,5 @@ def as_limits(max_precision: Any, time_limit: Any) -> tuple[int, float]:
         raise ValueError(f"max_precision is a number of bits, an integer >= 2; got {max_precision}.")
     seconds = math.inf if time_limit is None else float(time_limit)
     if not seconds > 0:
-        raise ValueError(
-            f"time_limit is a positive number of seconds, or None for no limit; got {time_limit}."
-        )
+        raise ValueError(f"time_limit is a positive number of seconds, or None for no limit; got {time_limit}.")
     return int(max_precision), seconds

@@ -72,10 +72,7 @@ class WeightedRows:
         products = (self.rows * self._origin.transpose()).entries()
         origin_norm = (self._origin * self._origin.transpose())[0, 0]
         second = sum(
-            (
-                w * (n - 2 * p + origin_norm)
-                for w, n, p in zip(self._others, squared_norms, products, strict=True)
-            ),
+            (w * (n - 2 * p + origin_norm) for w, n, p in zip(self._others, squared_norms, products, strict=True)),
             arb(0),
         )
         return second / self.total - (self._shift * self._shift.transpose())[0, 0]

@@ -96,9 +96,7 @@ class Law(abc.ABC):
         """Trace of the Fisher information, shape (B,) (Prop. 3 and 5)."""
         return self._evaluate(lambda p: p.fisher_trace(), x, alpha, sigma)
 
-    def _evaluate(
-        self, quantity: Callable[..., Array], x: Array, alpha: Noise, sigma: Noise, *others: Array
-    ) -> Array:
+    def _evaluate(self, quantity: Callable[..., Array], x: Array, alpha: Noise, sigma: Noise, *others: Array) -> Array:
         """Evaluate ``quantity`` on the points of each noise level; put the results into the points' order."""
         points = as_points(x, self.dimension)
         alphas, sigmas = as_noise_levels(alpha, sigma, len(points))

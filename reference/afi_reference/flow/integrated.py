@@ -86,9 +86,7 @@ class IntegratedFlow:
 class _Run:
     """One integration in one frame; each quantity comes with the rounding of its ingredients."""
 
-    def __init__(
-        self, equation: FlowEquation, integrator: Integrator, x: Array, start: Level, end: Level
-    ) -> None:
+    def __init__(self, equation: FlowEquation, integrator: Integrator, x: Array, start: Level, end: Level) -> None:
         self.equation, self.integrator = equation, integrator
         self.start, self.end = start, end
         self.first, self.last = math.log(start.ratio), math.log(end.ratio)

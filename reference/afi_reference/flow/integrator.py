@@ -27,9 +27,7 @@ class Integrator:
         self.max_evaluations = max_evaluations
         self.evaluations = 0
 
-    def __call__(
-        self, slope: Callable[[float, Array], Array], start: float, end: float, state: Array
-    ) -> Array:
+    def __call__(self, slope: Callable[[float, Array], Array], start: float, end: float, state: Array) -> Array:
         """Return the state at ``end``, of the shape of ``state`` (n,) at ``start``; either may be larger.
 
         Raises

@@ -112,9 +112,7 @@ def _solve(
     return a * x0 + b * eps
 
 
-def _coefficients(
-    kind: Kind, alpha: Array, sigma: Array, rates: tuple[Array, Array] | None
-) -> tuple[Array, Array]:
+def _coefficients(kind: Kind, alpha: Array, sigma: Array, rates: tuple[Array, Array] | None) -> tuple[Array, Array]:
     match kind:
         case "eps":
             return 0.0, 1.0

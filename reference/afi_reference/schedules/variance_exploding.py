@@ -19,8 +19,7 @@ class _VarianceExploding(FormulaSchedule):
         object.__setattr__(self, "sigma_max", positive("sigma_max", self.sigma_max))
         if self.sigma_min >= self.sigma_max:
             raise ValueError(
-                "sigma_min must be below sigma_max; got "
-                f"sigma_min={self.sigma_min}, sigma_max={self.sigma_max}."
+                f"sigma_min must be below sigma_max; got sigma_min={self.sigma_min}, sigma_max={self.sigma_max}."
             )
 
     def _alpha(self, xp: ModuleType, t: Array) -> Array:

@@ -112,9 +112,7 @@ def _split(total: Expr) -> Expr:
     kernels = _unknowns(total.function, sympy.exp)
     terms = Add.make_args(sympy.expand(total.function.xreplace(kernels)))
     parts = (term.xreplace(_inverse(kernels)).as_independent(*bound, as_Add=False) for term in terms)
-    return reduce(
-        lambda result, part: result + part[0] * total.func(part[1], *total.limits), parts, sympy.S.Zero
-    )
+    return reduce(lambda result, part: result + part[0] * total.func(part[1], *total.limits), parts, sympy.S.Zero)
 
 
 def _unknowns(expression: Expr, *kinds: type[Expr]) -> dict[Expr, Expr]:

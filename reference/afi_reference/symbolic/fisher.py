@@ -52,9 +52,7 @@ def eq_32(*, alpha_power: int = 1, sigma_power: int = 2) -> Derivation:
             d,
             d,
             lambda a, b: (
-                factor
-                / normaliser**2
-                * (normaliser * data.total(weight * data.y[a] * data.y[b]) - first[a] * inner[b])
+                factor / normaliser**2 * (normaliser * data.total(weight * data.y[a] * data.y[b]) - first[a] * inner[b])
             ),
         )
 
@@ -87,16 +85,12 @@ def lemma_5(*, power: int = 2) -> Derivation:
     )
 
 
-def prop_1(
-    *, alpha_power: int = 2, sigma_power: int = 4, identity_sigma_power: int = 2, outer: int = 1
-) -> Derivation:
+def prop_1(*, alpha_power: int = 2, sigma_power: int = 4, identity_sigma_power: int = 2, outer: int = 1) -> Derivation:
     """Derive the Fisher information of diffused Diracs (eq. 11)."""
     return _fisher("prop-1", diracs(), "diracs", alpha_power, sigma_power, identity_sigma_power, outer)
 
 
-def prop_3(
-    *, alpha_power: int = 2, sigma_power: int = 4, identity_sigma_power: int = 2, outer: int = 1
-) -> Derivation:
+def prop_3(*, alpha_power: int = 2, sigma_power: int = 4, identity_sigma_power: int = 2, outer: int = 1) -> Derivation:
     """Derive the Fisher information of any diffused distribution (eq. 13)."""
     return _fisher("prop-3", general(), "general", alpha_power, sigma_power, identity_sigma_power, outer)
 
@@ -111,9 +105,7 @@ def eq_16(*, alpha_power: int = 2, sigma_power: int = 4, dimension: int = 1, squ
     return _trace("eq-16", general(2), "general", alpha_power, sigma_power, dimension, square)
 
 
-def _mean_jacobian(
-    label: str, data: Data, setting: str, alpha_power: int, sigma_power: int, outer: int
-) -> Derivation:
+def _mean_jacobian(label: str, data: Data, setting: str, alpha_power: int, sigma_power: int, outer: int) -> Derivation:
     name, generality, mean, second = _EITHER[setting]
     return derive(
         label,

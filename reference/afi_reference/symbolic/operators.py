@@ -115,9 +115,7 @@ def eq_19(*, sigma_power: int = 1) -> Derivation:
 
 def eq_20(*, alpha_power: int = 2, sigma_power: int = 4, mean_sign: int = 1) -> Derivation:
     """Derive the inner products of the endpoint operator from its matrix."""
-    x0, mean, adjoint = (
-        ImmutableMatrix(sympy.symbols(f"{name}_1:4", real=True)) for name in ("x0", "m", "l")
-    )
+    x0, mean, adjoint = (ImmutableMatrix(sympy.symbols(f"{name}_1:4", real=True)) for name in ("x0", "m", "l"))
     matrix = sympy.eye(3) / SIGMA**2 - ALPHA**2 / SIGMA**4 * (x0 * x0.T - mean * mean.T)
     factor = ALPHA**alpha_power / SIGMA**sigma_power
     return derive(

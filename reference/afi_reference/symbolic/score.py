@@ -72,12 +72,9 @@ def tweedie(*, alpha_power: int = 1, sigma_power: int = 2) -> Derivation:
     )
 
 
-def _kernel_gradient(
-    label: str, data: Data, name: str, point: str, alpha_power: int, sigma_power: int
-) -> Derivation:
+def _kernel_gradient(label: str, data: Data, name: str, point: str, alpha_power: int, sigma_power: int) -> Derivation:
     claimed = [
-        -(a - ALPHA**alpha_power * b) / SIGMA**sigma_power * data.kernel
-        for a, b in zip(data.x, data.y, strict=True)
+        -(a - ALPHA**alpha_power * b) / SIGMA**sigma_power * data.kernel for a, b in zip(data.x, data.y, strict=True)
     ]
     return derive(
         label,
@@ -89,9 +86,7 @@ def _kernel_gradient(
     )
 
 
-def _score(
-    label: str, data: Data, generality: str, mean: str, alpha_power: int, sigma_power: int
-) -> Derivation:
+def _score(label: str, data: Data, generality: str, mean: str, alpha_power: int, sigma_power: int) -> Derivation:
     return derive(
         label,
         "the score by the posterior mean",

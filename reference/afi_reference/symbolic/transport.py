@@ -132,9 +132,7 @@ def _fundamental_matrix() -> tuple[ImmutableMatrix, ImmutableMatrix]:
     return forward, ImmutableMatrix(2, 2, sympy.symbols("H_1:3_1:3", real=True))
 
 
-def _along_the_flow(
-    value: ImmutableMatrix, forward: ImmutableMatrix, slope: ImmutableMatrix
-) -> ImmutableMatrix:
+def _along_the_flow(value: ImmutableMatrix, forward: ImmutableMatrix, slope: ImmutableMatrix) -> ImmutableMatrix:
     """Differentiate by time and insert the variational equation ``M' = H M``."""
     variational = dict(zip(forward.diff(TIME), slope * forward, strict=True))
     return ImmutableMatrix(value.diff(TIME).xreplace(variational))
