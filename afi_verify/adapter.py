@@ -111,8 +111,8 @@ class Adapter:
         key = (role, provided.claim.family)
         if key in self.functions:
             raise UnusableError(
-                f"Adapter({self.name!r}) provides {role!r} for {provided.claim.family} data twice; make a second Adapter "
-                "for the second implementation."
+                f"Adapter({self.name!r}) provides {role!r} for {provided.claim.family} data twice; make a second "
+                "Adapter for the second implementation."
             )
         self.functions[key] = provided
         return function

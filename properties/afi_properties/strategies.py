@@ -52,6 +52,7 @@ SIZES: tuple[tuple[int, int, int], ...] = (
 
 OFFSETS = (0.0, 1.0, 100.0)
 WEIGHTS = ("uniform", "varied", "tiny")
+_SMALLEST_WEIGHT = 1e-4
 COVARIANCE_SCALES = (1.0, 0.1, 10.0, 0.0)
 
 
@@ -195,7 +196,9 @@ def _build_dirac(
     data = centre + unit * atoms
     return Problem(
         scenario="dirac",
-        description=f"{shape} atoms at radius {radius}, offset {offset:g}, {weights_kind} weights, {noise.schedule.name}",
+        description=(
+            f"{shape} atoms at radius {radius}, offset {offset:g}, {weights_kind} weights, {noise.schedule.name}"
+        ),
         schedule=noise.schedule,
         values={
             "x": alpha[:, None] * (centre + unit * deviations),
@@ -275,10 +278,7 @@ def _levels(rng: np.random.Generator, noise: _NoiseChoice, batch: int) -> tuple[
 def _weights(rng: np.random.Generator, kind: str, count: int) -> Array:
     if kind == "uniform" or count == 1:
         return np.full(count, 1 / count)
-    if kind == "varied":
-        weights = rng.dirichlet(np.ones(count))
-    else:
-        # down to 1e-4: smaller than uniform by orders of magnitude, and still a normal float16
-        weights = np.exp(rng.uniform(math.log(1e-4), 0, count))
-    weights = np.maximum(weights, 1e-4)
+    # Tiny is orders of magnitude below uniform, and still a normal float16.
+    tiny = np.exp(rng.uniform(math.log(_SMALLEST_WEIGHT), 0, count))
+    weights = np.maximum(rng.dirichlet(np.ones(count)) if kind == "varied" else tiny, _SMALLEST_WEIGHT)
     return np.asarray(weights / weights.sum())

@@ -1,0 +1,13 @@
+"""Make the tests see one copy of the three packages.
+
+`python -m pytest` puts this folder at the head of sys.path, where `afi_verify/` would shadow one third of a regular
+install and leave the other two thirds to it. At the end of sys.path it is still there for an editable install, which
+resolves all three packages here.
+"""
+
+import os
+import sys
+
+_HERE = os.path.realpath(os.path.dirname(__file__))
+_heads = [path for path in sys.path if os.path.realpath(path or os.curdir) == _HERE]
+sys.path[:] = [path for path in sys.path if path not in _heads] + ([_HERE] if _heads else [])
