@@ -43,9 +43,7 @@ class Nodes:
         return (self.weights * values).sum(), np.abs((self.differences * values).sum(axis=1)).sum()
 
 
-def fit_nodes(
-    function: LogFunction, low: Array, high: Array, landmarks: Sequence[Landmark], most_cells: int
-) -> Nodes:
+def fit_nodes(function: LogFunction, low: Array, high: Array, landmarks: Sequence[Landmark], most_cells: int) -> Nodes:
     """Split ``[low, high]`` until the function and its first two moments are integrated.
 
     Parameters

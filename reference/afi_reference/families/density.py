@@ -49,7 +49,7 @@ class DensityOracle(Law):
 
     Parameters
     ----------
-    log_density
+    log_density_of_data
         From points (N, d) to the logarithms (N,) of a density, normalised or not; ``-inf`` where there is none.
     bounds
         Lower and upper bound of each coordinate, shape (d, 2), d = 1 or 2, finite.
@@ -70,6 +70,7 @@ class DensityOracle(Law):
     bounds: Array
     landmarks: Array | None = None
     most_cells: int = 4000
+    _log_mass: Estimate = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not callable(self.log_density_of_data):
@@ -86,7 +87,7 @@ class DensityOracle(Law):
             raise ValueError("landmarks must lie within the bounds.")
         object.__setattr__(self, "bounds", bounds)
         object.__setattr__(self, "landmarks", landmarks)
-        object.__setattr__(self, "_mass", total_mass(self._log_density_at, bounds, landmarks, self.most_cells))
+        object.__setattr__(self, "_log_mass", total_mass(self._log_density_at, bounds, landmarks, self.most_cells))
 
     @classmethod
     def from_density(
@@ -156,9 +157,15 @@ class DensityOracle(Law):
         return _Posteriors([self._posterior_at(point, alpha, sigma) for point in x])
 
     def _posterior_at(self, x: Array, alpha: Array, sigma: Array) -> PointPosterior:
-        mass: Estimate = getattr(self, "_mass")  # noqa: B009  (set in __post_init__; no field of the law)
         return posterior_at_point(
-            self._log_density_at, self.bounds, np.asarray(self.landmarks), self.most_cells, mass, x, alpha, sigma
+            self._log_density_at,
+            self.bounds,
+            np.asarray(self.landmarks),
+            self.most_cells,
+            self._log_mass,
+            x,
+            alpha,
+            sigma,
         )
 
     def _log_density_at(self, points: Array) -> Array:

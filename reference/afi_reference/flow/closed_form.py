@@ -56,20 +56,20 @@ class GaussianFlow:
         return cls(mean, variances, axes, 4 * len(mean) * _EPS * float(variances.max()))
 
     def transport(self, x: Array, start: Level, end: Level) -> PointAnswer:
-        """The point at ``end``, shape (d,)."""
+        """Return the point at ``end``, shape (d,)."""
         moved = self.axes @ (self._stretch(start, end) * self._principal(x, start))
         value = end.alpha * self.mean + moved
         error = self._relative(start, end) * np.linalg.norm(moved) + 2 * _EPS * np.linalg.norm(end.alpha * self.mean)
         return PointAnswer(value, float(error), 0)
 
     def jacobian(self, x: Array, start: Level, end: Level) -> PointAnswer:
-        """``d x_end / d x_start``, shape (d, d): the same at every point, symmetric."""
+        """Return ``d x_end / d x_start``, shape (d, d): the same at every point, symmetric."""
         del x
         value = (self.axes * self._stretch(start, end)) @ self.axes.T
         return PointAnswer(value, float(self._relative(start, end) * np.linalg.norm(value)), 0)
 
     def adjoint(self, x: Array, loss_grad: Array, start: Level, end: Level) -> PointAnswer:
-        """``(d x_end / d x_start)^T loss_grad``, shape (d,)."""
+        """Return ``(d x_end / d x_start)^T loss_grad``, shape (d,)."""
         del x
         stretch = self._stretch(start, end)
         value = self.axes @ (stretch * (self.axes.T @ loss_grad))
@@ -77,14 +77,14 @@ class GaussianFlow:
         return PointAnswer(value, float(error), 0)
 
     def log_determinant(self, x: Array, start: Level, end: Level) -> PointAnswer:
-        """``log|det d x_end / d x_start|``, shape ()."""
+        """Return ``log|det d x_end / d x_start|``, shape ()."""
         del x
         value = np.log(self._stretch(start, end)).sum()
         error = len(self.mean) * self._relative(start, end) + _EPS * abs(value)
         return PointAnswer(np.asarray(value), float(error), 0)
 
     def log_likelihood(self, x: Array, start: Level, end: Level) -> PointAnswer:
-        """``log q_start(x)`` in nats from ``log q_end`` and the change of variables, shape ()."""
+        """Return ``log q_start(x)`` in nats from ``log q_end`` and the change of variables, shape ()."""
         determinant = self.log_determinant(x, start, end)
         moved = self._stretch(start, end) * self._principal(x, start)
         variances = self._diffused(end)
@@ -105,4 +105,4 @@ class GaussianFlow:
     def _relative(self, start: Level, end: Level) -> float:
         """Relative error of the stretch: of rounding, and of the variance that is known least well."""
         least = float(self.variances.min()) + min(start.ratio, end.ratio) ** 2
-        return _ROUNDINGS * _EPS * len(self.mean) ** 0.5 + self.uncertainty / least
+        return float(_ROUNDINGS * _EPS * np.sqrt(len(self.mean)) + self.uncertainty / least)

@@ -62,15 +62,15 @@ class Frame:
 
     def score(self, z: Array, ratio: float) -> Array:
         """Score of the density of ``z`` (d,) at noise ``ratio``, shape (d,)."""
-        return self.distribution.score((z + self.offset)[None], 1.0, ratio)[0]
+        return np.asarray(self.distribution.score((z + self.offset)[None], 1.0, ratio)[0])
 
     def fisher(self, z: Array, ratio: float) -> Array:
         """Fisher information of the density of ``z``, shape (d, d)."""
-        return self.distribution.fisher((z + self.offset)[None], 1.0, ratio)[0]
+        return np.asarray(self.distribution.fisher((z + self.offset)[None], 1.0, ratio)[0])
 
     def fisher_vector_product(self, z: Array, v: Array, ratio: float) -> Array:
         """Fisher information times ``v`` (d,), shape (d,)."""
-        return self.distribution.fisher_vector_product((z + self.offset)[None], v[None], 1.0, ratio)[0]
+        return np.asarray(self.distribution.fisher_vector_product((z + self.offset)[None], v[None], 1.0, ratio)[0])
 
     def fisher_trace(self, z: Array, ratio: float) -> float:
         """Trace of the Fisher information."""

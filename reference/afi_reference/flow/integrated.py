@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from afi_reference.distribution import Array, Distribution
 from afi_reference.flow.equation import FlowEquation
@@ -39,26 +38,26 @@ class IntegratedFlow:
     """
 
     distribution: Distribution
-    max_evaluations: int = 50_000
+    max_evaluations: int = 30_000
 
     def transport(self, x: Array, start: Level, end: Level) -> PointAnswer:
-        """The point at ``end``, shape (d,)."""
+        """Return the point at ``end``, shape (d,)."""
         return self._twice(x, start, end, _Run.transport)
 
     def jacobian(self, x: Array, start: Level, end: Level) -> PointAnswer:
-        """``d x_end / d x_start``, shape (d, d)."""
+        """Return ``d x_end / d x_start``, shape (d, d)."""
         return self._twice(x, start, end, _Run.jacobian)
 
     def adjoint(self, x: Array, loss_grad: Array, start: Level, end: Level) -> PointAnswer:
-        """``(d x_end / d x_start)^T loss_grad``, shape (d,)."""
+        """Return ``(d x_end / d x_start)^T loss_grad``, shape (d,)."""
         return self._twice(x, start, end, lambda run: run.adjoint(loss_grad))
 
     def log_determinant(self, x: Array, start: Level, end: Level) -> PointAnswer:
-        """``log|det d x_end / d x_start|`` as the integral of the trace, shape ()."""
+        """Return ``log|det d x_end / d x_start|`` as the integral of the trace, shape ()."""
         return self._twice(x, start, end, _Run.log_determinant)
 
     def log_likelihood(self, x: Array, start: Level, end: Level) -> PointAnswer:
-        """``log q_start(x)`` in nats from ``log q_end`` and the change of variables, shape ()."""
+        """Return ``log q_start(x)`` in nats from ``log q_end`` and the change of variables, shape ()."""
         return self._twice(x, start, end, _Run.log_likelihood)
 
     def _twice(self, x: Array, start: Level, end: Level, quantity: _Quantity) -> PointAnswer:
@@ -117,7 +116,7 @@ class _Run:
             return np.concatenate([self.equation.velocity(rho, n), (gradient @ matrix).ravel()])
 
         def blocks(gradient: Array) -> Array:
-            return block_diag(gradient, np.kron(gradient, np.eye(d)))
+            return _block_diagonal(gradient, np.kron(gradient, np.eye(d)))
 
         y = np.concatenate([self.initial, np.eye(d).ravel()])
         final = self.integrator(Problem(slope, self._gradient, blocks), self.first, self.last, y)
@@ -134,7 +133,7 @@ class _Run:
             return np.concatenate([self.equation.velocity(rho, n), -product])
 
         def blocks(gradient: Array) -> Array:
-            return block_diag(gradient, -gradient)
+            return _block_diagonal(gradient, -gradient)
 
         # Eq. 18 is linear in the adjoint state: of unit length, it is of the tolerance's order of magnitude.
         length = float(np.linalg.norm(loss_grad))
@@ -166,7 +165,7 @@ class _Run:
             return np.append(self.equation.velocity(rho, n), self.equation.divergence(rho, n))
 
         def blocks(gradient: Array) -> Array:
-            return block_diag(gradient, 0.0)
+            return _block_diagonal(gradient, np.zeros((1, 1)))
 
         problem = Problem(slope, self._gradient, blocks)
         y = self.integrator(problem, self.first, self.last, np.append(self.initial, 0.0))
@@ -176,3 +175,8 @@ class _Run:
 
     def _gradient(self, rho: float, y: Array) -> Array:
         return self.equation.gradient(rho, y[: self.d])
+
+
+def _block_diagonal(first: Array, second: Array) -> Array:
+    corner = np.zeros((len(first), len(second)))
+    return np.block([[first, corner], [corner.T, second]])

@@ -1,12 +1,12 @@
 """The end points of a flow: all that the map between two times knows of the schedule."""
 
 import math
-from typing import NamedTuple
-
-import numpy as np
+from typing import NamedTuple, TypeVar
 
 from afi_reference.distribution import Array
 from afi_reference.schedules.schedule import Schedule
+
+_Number = TypeVar("_Number", float, Array)
 
 
 class Level(NamedTuple):
@@ -42,18 +42,18 @@ class Level(NamedTuple):
 
         A point next to ``alpha * origin`` would lose what lies below the rounding of that product.
         """
-        product, remainder = _product(np.float64(self.alpha), origin)
+        product, remainder = _product(self.alpha, origin)
         return ((x - product) - remainder) / self.alpha
 
 
-def _product(a: Array, b: Array) -> tuple[Array, Array]:
+def _product(a: float, b: Array) -> tuple[Array, Array]:
     """Return the rounded product and what rounding took (Dekker 1971)."""
     product = a * b
     (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
     return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
 
 
-def _halves(a: Array) -> tuple[Array, Array]:
+def _halves(a: _Number) -> tuple[_Number, _Number]:
     shifted = a * 134217729.0  # 2^27 + 1: the upper half of a float64's 53 bits stays
     high = shifted - (shifted - a)
     return high, a - high

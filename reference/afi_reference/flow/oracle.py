@@ -24,10 +24,10 @@ class FlowOracle:
     What can be had: towards data the map of a Dirac mixture contracts onto the atoms, by ``sigma / alpha``;
     towards noise it expands by as much. Both are well-conditioned in units of the noise, which is what is
     integrated, at any log-SNR, for points where ``q_t`` has its mass. A point that starts between atoms, many
-    noise scales from each, flows towards noise through a stiff layer: that is affordable while the distance
-    between the atoms is below some 500 ``sigma / alpha``, else a ``FlowError`` says so. A point that starts
-    next to the boundary between two atoms' basins flows towards data with its rounding blown up: the error
-    says so.
+    noise scales from each, flows towards noise through a stiff layer: that takes ten times as long, and beyond
+    some thousand noise scales a ``FlowError`` says that it cannot be done; the adjoint state cannot retrace
+    such a layer, and its error says so. A point that starts next to the boundary between two atoms' basins
+    flows towards data with its rounding blown up: the error says so, too.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ class FlowOracle:
     distribution: Distribution
     schedule: Schedule
     closed_form: bool = True
-    max_evaluations: int = 50_000
+    max_evaluations: int = 30_000
 
     def transport(self, x: Array, t_start: float, t_end: float) -> FlowResult:
-        """Where the flow takes ``x`` (B, d) from ``t_start`` to ``t_end`` (eq. 21).
+        """Follow the flow: where it takes ``x`` (B, d) from ``t_start`` to ``t_end`` (eq. 21).
 
         Returns
         -------
@@ -65,7 +65,7 @@ class FlowOracle:
         return self._collect(x, t_start, t_end, lambda p, _, s, e: flow.transport(p, s, e))
 
     def transport_jacobian(self, x: Array, t_start: float, t_end: float) -> FlowResult:
-        """The Jacobian of :meth:`transport` at ``x`` (B, d), with the matrix B of eq. 22 and 51, corrected.
+        """Differentiate :meth:`transport` at ``x`` (B, d) (eq. 53, with B of eq. 22 corrected).
 
         Returns
         -------
@@ -83,7 +83,7 @@ class FlowOracle:
         return self._collect(x, t_start, t_end, lambda p, _, s, e: flow.jacobian(p, s, e))
 
     def adjoint(self, x: Array, loss_grad: Array, t_start: float, t_end: float) -> FlowResult:
-        """The gradient at ``t_start`` of a loss at ``t_end``, by the adjoint ODE (eq. 18).
+        """Return the gradient at ``t_start`` of a loss at ``t_end``, by the adjoint ODE (eq. 18).
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class FlowOracle:
         return self._collect(x, t_start, t_end, lambda p, i, s, e: flow.adjoint(p, gradients[i], s, e))
 
     def log_determinant(self, x: Array, t_start: float, t_end: float) -> FlowResult:
-        """The change of variables at ``x`` (B, d), in nats.
+        """Return the change of variables at ``x`` (B, d), in nats.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class FlowOracle:
         return self._collect(x, t_start, t_end, lambda p, _, s, e: flow.log_determinant(p, s, e))
 
     def log_likelihood(self, x: Array, t_start: float, t_end: float) -> FlowResult:
-        """``log q`` at ``t_start`` and ``x`` (B, d) through the flow, in nats (eq. 14).
+        """Return ``log q`` at ``t_start`` and ``x`` (B, d) through the flow, in nats (eq. 14).
 
         Returns
         -------
