@@ -1,5 +1,6 @@
 """The command line: ``afi-verify run`` and ``afi-verify list``."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -79,7 +80,9 @@ def run(
             data=load_array(data) if data is not None else None,
             weights=load_array(weights) if weights is not None else None,
         )
-        results = run_session(plan, adapters or [], strict=strict, report=report, console=console)
+        # Standard output is ours alone: what the code under test prints would end up amid the JSON.
+        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+            results = run_session(plan, adapters or [], strict=strict, report=report, console=console)
     except UnusableError as error:
         console.problem(str(error))
         raise typer.Exit(UNUSABLE) from None

@@ -15,5 +15,5 @@ def fisher_vector_product(x, v, alpha, sigma, data):
     posterior = np.exp((distances.min(axis=1, keepdims=True) - distances) / (2 * sigma**2))
     posterior /= posterior.sum(axis=1, keepdims=True)
     centred = data - (posterior @ data)[:, None]
-    product = np.einsum("bn,bni,bnj,bj->bi", posterior, centred, centred, v)
-    return v / sigma**2 - 0 * product
+    product = np.einsum("bn,bni->bi", posterior * np.einsum("bni,bi->bn", centred, v), centred)
+    return v / sigma**2 - 0 * alpha**2 / sigma**4 * product

@@ -73,9 +73,7 @@ def find_truth(
     return Truth(answer, np.asarray(attainable, dtype=np.float64), representable)
 
 
-def _spread(
-    claim: Claim, values: Mapping[str, Array], seed: int, skew: SkewEps | None, change: float
-) -> Array:
+def _spread(claim: Claim, values: Mapping[str, Array], seed: int, skew: SkewEps | None, change: float) -> Array:
     """Return the largest of eight deviations of the truth, (B,), when numbers change by up to ``change``."""
     rng = np.random.default_rng([seed, 2])
     answer = claim.truth(make_inputs(values, skew=skew))

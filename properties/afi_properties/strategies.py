@@ -101,16 +101,30 @@ def problems(demand: Demand | None = None) -> st.SearchStrategy[Problem]:
     gaussian = demand.family == "gaussian-mixture"
     return st.builds(
         _build_gaussian_mixture if gaussian else _build_dirac,
-        sizes=st.sampled_from(demand.sizes()),
-        radius=st.sampled_from(tuple(RADII)),
-        offset=st.sampled_from(OFFSETS),
-        weights_kind=st.sampled_from(WEIGHTS if demand.weights else WEIGHTS[:1]),
+        sizes=_one_of(demand.sizes()),
+        radius=_one_of(tuple(RADII)),
+        offset=_one_of(OFFSETS),
+        weights_kind=_one_of(WEIGHTS if demand.weights else WEIGHTS[:1]),
         noise=_noise(demand),
         fine=st.booleans(),
         strided=st.booleans(),
-        seed=st.integers(0, 2**32 - 1),
-        eps_kind=st.sampled_from(demand.eps_kinds),
-        shape=st.sampled_from(COVARIANCE_SCALES if gaussian else GEOMETRIES),
+        seed=_one_of(range(2**16)),
+        eps_kind=_one_of(demand.eps_kinds),
+        shape=_one_of(COVARIANCE_SCALES if gaussian else GEOMETRIES),
+    )
+
+
+def _one_of(options: Sequence[Any]) -> st.SearchStrategy[Any]:
+    """Return a strategy for one of ``options`` that shrinks to the first.
+
+    Made of booleans: into the integers that it draws Hypothesis mixes constants of whatever modules are loaded
+    (and writes a folder of them), but cases must depend on the seed alone.
+    """
+    bits = max(8, (len(options) - 1).bit_length())  # many more values than options: nearly uniform
+    values = [2**k for k in reversed(range(bits))]
+    flags = st.tuples(*[st.booleans()] * bits)
+    return flags.map(
+        lambda drawn: options[sum(v for v, flag in zip(values, drawn, strict=True) if flag) % len(options)]
     )
 
 
@@ -161,8 +175,8 @@ class _NoiseChoice:
 def _noise(demand: Demand) -> st.SearchStrategy[_NoiseChoice]:
     return st.builds(
         _NoiseChoice,
-        schedule=st.sampled_from(VARIANCE_PRESERVING if demand.variance_preserving else SCHEDULES),
-        log_snr=st.integers(-20, 20).map(float),
+        schedule=_one_of(VARIANCE_PRESERVING if demand.variance_preserving else SCHEDULES),
+        log_snr=_one_of(sorted(range(-20, 21), key=abs)).map(float),
         spread=st.booleans() if demand.per_sample_noise else st.just(False),
     )
 

@@ -31,9 +31,7 @@ def to_precision(values, dtype):
 def judged_cases(claim_index, dtype):
     """Some cases of a claim as they would be handed over: (inputs, truth, margins)."""
     claim = CLAIMS[claim_index]
-    demand = Demand(
-        family=claim.family, largest_dimension=min(64, claim.largest_dimension), eps_kinds=claim.eps_kinds
-    )
+    demand = Demand(family=claim.family, largest_dimension=min(64, claim.largest_dimension), eps_kinds=claim.eps_kinds)
     cases = []
     for problem in stratified_problems(demand, 2, seed=7):
         skew = None

@@ -114,7 +114,9 @@ def test_longdouble_inverse_has_the_digits_that_float64_lacks():
 @DTYPES
 @pytest.mark.parametrize("matrix", [[[1.0, 2.0], [2.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]], [[-1.0]], [[0.0]]])
 def test_a_matrix_that_is_not_positive_definite_is_refused_with_the_likely_causes(matrix, dtype):
-    with pytest.raises(ValueError, match=r"a covariance has a negative eigenvalue, or sigma\^2 is lost in the rounding"):
+    with pytest.raises(
+        ValueError, match=r"a covariance has a negative eigenvalue, or sigma\^2 is lost in the rounding"
+    ):
         inverse_and_log_determinant(np.array(matrix, dtype))
 
 

@@ -201,7 +201,9 @@ def test_one_component_equals_the_closed_form(log_snr):
     }
     for quantity, value in expected.items():
         # The covariance has condition number 4 at most.
-        np.testing.assert_allclose(evaluate(law, quantity, case)[0], value, rtol=1e-13, atol=1e-13 * np.abs(value).max())
+        np.testing.assert_allclose(
+            evaluate(law, quantity, case)[0], value, rtol=1e-13, atol=1e-13 * np.abs(value).max()
+        )
 
 
 @pytest.mark.parametrize("diagonal", [False, True], ids=["full", "diagonal"])

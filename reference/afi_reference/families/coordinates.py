@@ -20,27 +20,35 @@ class IndependentCoordinates(Posterior):
     of_each: Callable[[Quantity], Array]
 
     def log_density(self) -> Array:
+        """Return ``log q_t``, shape (n,)."""
         return self.of_each("log_density").sum(axis=1)
 
     def score(self) -> Array:
+        """Return the score, shape (n, d)."""
         return self.of_each("score")
 
     def mean(self) -> Array:
+        """Return the mean, shape (n, d)."""
         return self.of_each("mean")
 
     def covariance(self) -> Array:
+        """Return the covariance, shape (n, d, d)."""
         return _diagonal(self.of_each("variance"))
 
     def covariance_trace(self) -> Array:
+        """Return its trace, shape (n,)."""
         return self.of_each("variance").sum(axis=1)
 
     def fisher(self) -> Array:
+        """Return the Fisher information, shape (n, d, d)."""
         return _diagonal(self.of_each("fisher"))
 
     def fisher_vector_product(self, v: Array) -> Array:
+        """Return its product with ``v`` (n, d), shape (n, d)."""
         return self.of_each("fisher") * v
 
     def fisher_trace(self) -> Array:
+        """Return its trace, shape (n,)."""
         return self.of_each("fisher").sum(axis=1)
 
 
@@ -60,6 +68,7 @@ class UniformCoordinates:
 
     @classmethod
     def at(cls, x: Array, low: Array, high: Array, alpha: Array, sigma: Array) -> "UniformCoordinates":
+        """Return the quantities at longdouble ``x`` (n, d); ``low`` and ``high`` broadcast to its shape."""
         lower, upper = (alpha * low - x) / sigma, (alpha * high - x) / sigma
         length = np.broadcast_to(high - low, x.shape)
         z = truncated_normal(lower, upper, alpha * length / sigma)

@@ -157,15 +157,9 @@ class DensityOracle(Law):
         return _Posteriors([self._posterior_at(point, alpha, sigma) for point in x])
 
     def _posterior_at(self, x: Array, alpha: Array, sigma: Array) -> PointPosterior:
+        landmarks = np.asarray(self.landmarks)
         return posterior_at_point(
-            self._log_density_at,
-            self.bounds,
-            np.asarray(self.landmarks),
-            self.most_cells,
-            self._log_mass,
-            x,
-            alpha,
-            sigma,
+            self._log_density_at, self.bounds, landmarks, self.most_cells, self._log_mass, x, alpha, sigma
         )
 
     def _log_density_at(self, points: Array) -> Array:

@@ -42,13 +42,13 @@ class _Integrand:
     slope: float
 
     def gain(self, offsets: Array) -> Array:
-        """The rise of the logarithm over ``offsets`` (N, m) from the place, where it must be finite."""
+        """Return the rise of the logarithm over ``offsets`` (N, m) from the place, where it must be finite."""
         scaled = self.slope * offsets
         rise = self._data(offsets) - self.log_density(self.place[None])[0]
         return rise - (scaled * (self.noise + scaled / 2)).sum(axis=1)
 
     def uncertainty(self, offsets: Array) -> Array:
-        """What rounding makes of the integrand at ``offsets`` (N, m), relative to it, shape (N,)."""
+        """Return what rounding makes of the integrand at ``offsets`` (N, m), relative to it, shape (N,)."""
         scaled = self.slope * offsets
         here = self._data(offsets)
         change = np.zeros(len(offsets))
@@ -59,12 +59,8 @@ class _Integrand:
                 with np.errstate(invalid="ignore"):
                     difference = np.abs(self.log_density(points) - here)
                 change += np.where(np.isnan(difference), 0, np.minimum(difference, 1))
-        size = (
-            1
-            + np.where(np.isfinite(here), np.abs(here), 0)
-            + (np.abs(scaled) * (np.abs(self.noise) + np.abs(scaled))).sum(axis=1)
-        )
-        return change + EPS * size
+        exponent = (np.abs(scaled) * (np.abs(self.noise) + np.abs(scaled))).sum(axis=1)
+        return change + EPS * (1 + np.where(np.isfinite(here), np.abs(here), 0) + exponent)
 
     def _data(self, offsets: Array) -> Array:
         return self.log_density(self._points(offsets))
@@ -93,6 +89,7 @@ class PointPosterior:
         self._spread = Estimate(second[:, :, 0], second[:, :, 1] + product)
 
     def log_density(self) -> Estimate:
+        """Return ``log q_t``, shape ()."""
         m = len(self._place)
         terms = np.array(
             [
@@ -106,25 +103,30 @@ class PointPosterior:
         return Estimate(terms.sum(), error)
 
     def score(self) -> Estimate:
+        """Return the score, shape (d,)."""
         slope = self._alpha / self._sigma
         value = (self._noise + slope * self._shift.value) / self._sigma
         rounding = EPS * (np.abs(self._noise) + slope * np.abs(self._shift.value)) / self._sigma
         return Estimate(value, slope / self._sigma * self._shift.error + rounding)
 
     def posterior_mean(self) -> Estimate:
+        """Return the mean, shape (d,) (Prop. 4)."""
         rounding = EPS * (np.abs(self._place) + np.abs(self._shift.value))
         return Estimate(self._place + self._shift.value, self._shift.error + rounding)
 
     def posterior_covariance(self) -> Estimate:
+        """Return the covariance, shape (d, d)."""
         return self._spread
 
     def posterior_second_moment(self) -> Estimate:
+        """Return the mean of ``|x_0|^2``, shape ()."""
         mean = self.posterior_mean()
         error = np.trace(self._spread.error) + ((2 * np.abs(mean.value) + mean.error) * mean.error).sum()
         value = np.trace(self._spread.value) + mean.value @ mean.value
         return Estimate(value, error + EPS * value)
 
     def fisher(self) -> Estimate:
+        """Return the Fisher information, shape (d, d) (Prop. 3)."""
         gain = (self._alpha / self._sigma) ** 2
         identity = np.eye(len(self._place))
         value = (identity - gain * self._spread.value) / self._sigma**2
@@ -132,11 +134,13 @@ class PointPosterior:
         return Estimate(value, (gain * self._spread.error + rounding) / self._sigma**2)
 
     def fisher_vector_product(self, v: Array) -> Estimate:
+        """Return its product with ``v`` (d,), shape (d,)."""
         fisher, direction = self.fisher(), np.asarray(v, dtype=np.float64)
         error = (fisher.error + EPS * np.abs(fisher.value)) @ np.abs(direction)
         return Estimate(fisher.value @ direction, error)
 
     def fisher_trace(self) -> Estimate:
+        """Return its trace, shape ()."""
         fisher = self.fisher()
         return Estimate(np.trace(fisher.value), np.trace(fisher.error))
 
@@ -203,9 +207,11 @@ def _fit(near: Callable[[Array], _Integrand], centre: Array, landmarks: Array, m
     place = climb(gain, _highest(start, centre, landmarks), low, high)
     peak = near(place)
     marks = [Landmark(np.zeros(len(place)), scale_at(gain, place, low, high))]
-    for landmark in landmarks:
-        if np.isfinite(start.log_density(landmark[None])[0]):
-            marks.append(Landmark(landmark - place, scale_at(gain, landmark, low, high)))
+    marks += [
+        Landmark(landmark - place, scale_at(gain, landmark, low, high))
+        for landmark in landmarks
+        if np.isfinite(start.log_density(landmark[None])[0])
+    ]
     return place, fit_nodes(peak.gain, low - place, high - place, marks, most_cells)
 
 

@@ -118,28 +118,36 @@ class ForeignPosterior(Posterior):
         self._point = (x, alpha, sigma)
 
     def log_density(self) -> Array:
+        """Return ``log q_t``, shape (n,)."""
         return self._distribution.log_density(*self._point)
 
     def score(self) -> Array:
+        """Return the score, shape (n, d)."""
         return self._distribution.score(*self._point)
 
     def mean(self) -> Array:
+        """Return the mean, shape (n, d)."""
         return self._distribution.posterior_mean(*self._point)
 
     def covariance(self) -> Array:
+        """Return the covariance, shape (n, d, d)."""
         return self._distribution.posterior_covariance(*self._point)
 
     def covariance_trace(self) -> Array:
+        """Return its trace, shape (n,)."""
         return np.trace(self.covariance(), axis1=1, axis2=2)
 
     def fisher(self) -> Array:
+        """Return the Fisher information, shape (n, d, d)."""
         return self._distribution.fisher(*self._point)
 
     def fisher_vector_product(self, v: Array) -> Array:
+        """Return its product with ``v`` (n, d), shape (n, d)."""
         x, alpha, sigma = self._point
         return self._distribution.fisher_vector_product(x, v, alpha, sigma)
 
     def fisher_trace(self) -> Array:
+        """Return its trace, shape (n,)."""
         return self._distribution.fisher_trace(*self._point)
 
 
@@ -148,6 +156,22 @@ def posterior_of(distribution: Distribution, x: Array, alpha: Array, sigma: Arra
     if isinstance(distribution, Law):
         return distribution.posterior(x, alpha, sigma)
     return ForeignPosterior(distribution, x, alpha, sigma)
+
+
+def mean_with_fewest_terms(
+    direct: Array, terms: Array, posterior: Posterior, x: Array, alpha: Array, sigma: Array
+) -> Array:
+    """Return ``direct``, or the posterior mean by Tweedie's formula where that one adds up smaller numbers.
+
+    Deep in the support the mean is near ``x / alpha``, which may be far smaller than the data's own location.
+
+    Parameters
+    ----------
+    direct
+        The posterior mean, shape (n, d), as the sum of numbers no larger than ``terms``, shape (n, d).
+    """
+    pull = sigma**2 * posterior.score()
+    return np.where(np.abs(x) + np.abs(pull) < alpha * terms, (x + pull) / alpha, direct)
 
 
 def points_by_level(alphas: Array, sigmas: Array) -> Iterator[Array]:

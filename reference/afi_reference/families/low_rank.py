@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from afi_reference.distribution import Array, as_float_array, normalised_weights
-from afi_reference.families.law import Law, Posterior, log_two_pi, widened
+from afi_reference.families.law import Law, Posterior, log_two_pi, mean_with_fewest_terms, widened
 from afi_reference.families.mixture import MixturePosterior, log_of_weights
 from afi_reference.families.thin_svd import thin_svd
 
@@ -19,7 +19,7 @@ class _Component(Posterior):
     """
 
     def __init__(self, x: Array, mean: Array, factor: Array, variances: Array, alpha: Array, sigma: Array) -> None:
-        self._residual = x - alpha * mean  # (n, d)
+        self._x, self._residual = x, x - alpha * mean  # (n, d)
         self._mean, self._variances = mean, variances
         self._alpha, self._sigma = alpha, sigma
         self._noise = alpha**2 * variances + sigma**2  # (d,)
@@ -40,7 +40,9 @@ class _Component(Posterior):
     def mean(self) -> Array:
         drawn = self._alpha**2 * self._variances / self._noise * self._residual
         spanned = (self._residual / self._root @ self._basis * self._taken) @ self._basis.T
-        return self._mean + (drawn + self._sigma**2 / self._root * spanned) / self._alpha
+        shift = (drawn + self._sigma**2 / self._root * spanned) / self._alpha
+        terms = np.abs(self._mean) + np.abs(shift)
+        return mean_with_fewest_terms(self._mean + shift, terms, self, self._x, self._alpha, self._sigma)
 
     def covariance(self) -> Array:
         root = (self._sigma**2 / self._alpha / self._root)[:, None] * (self._basis * np.sqrt(self._taken))
@@ -75,7 +77,7 @@ class _Component(Posterior):
         return self._repeated((diagonal / self._noise).sum())
 
     def _repeated(self, value: Array) -> Array:
-        """The same for each point: the posterior covariance of a Gaussian does not depend on the point."""
+        """Return the same for each point: a Gaussian's posterior covariance does not depend on the point."""
         value = np.asarray(value)
         return np.broadcast_to(value, (len(self._residual), *value.shape))
 
@@ -136,7 +138,10 @@ class LowRankGaussianMixture(Law):
     def posterior(self, x: Array, alpha: Array, sigma: Array) -> Posterior:
         """Return the posterior at longdouble ``x`` (n, d)."""
         parts = zip(self.means, self.factors, np.asarray(self.diagonal), strict=True)
-        components = [_Component(x, *(widened(part) for part in component), alpha, sigma) for component in parts]
+        components = [
+            _Component(x, widened(mean), widened(factor), widened(variances), alpha, sigma)
+            for mean, factor, variances in parts
+        ]
         return MixturePosterior(components, log_of_weights(self.weights))
 
     def _parameters(self) -> tuple[Array, ...]:

@@ -33,35 +33,43 @@ class MixturePosterior(Posterior):
         self._log_density = (best + np.log(total))[:, 0]
 
     def log_density(self) -> Array:
+        """Return ``log q_t``, shape (n,)."""
         return self._log_density
 
     def score(self) -> Array:
+        """Return the score, shape (n, d)."""
         return self._scores()[0]
 
     def mean(self) -> Array:
+        """Return the mean, shape (n, d)."""
         return self._means()[0]
 
     def covariance(self) -> Array:
+        """Return the covariance, shape (n, d, d)."""
         _, centred = self._means()
         within = self._average(lambda c: c.covariance())
         return within + sum_over(self._weights, [m[:, :, None] * m[:, None, :] for m in centred])
 
     def covariance_trace(self) -> Array:
+        """Return its trace, shape (n,)."""
         _, centred = self._means()
         within = self._average(lambda c: c.covariance_trace())
         return within + sum_over(self._weights, [(m * m).sum(axis=1) for m in centred])
 
     def fisher(self) -> Array:
+        """Return the Fisher information, shape (n, d, d)."""
         _, centred = self._scores()
         within = self._average(lambda c: c.fisher())
         return within - sum_over(self._weights, [s[:, :, None] * s[:, None, :] for s in centred])
 
     def fisher_vector_product(self, v: Array) -> Array:
+        """Return its product with ``v`` (n, d), shape (n, d)."""
         _, centred = self._scores()
         within = self._average(lambda c: c.fisher_vector_product(v))
         return within - sum_over(self._weights, [(s * v).sum(axis=1, keepdims=True) * s for s in centred])
 
     def fisher_trace(self) -> Array:
+        """Return its trace, shape (n,)."""
         _, centred = self._scores()
         within = self._average(lambda c: c.fisher_trace())
         return within - sum_over(self._weights, [(s * s).sum(axis=1) for s in centred])

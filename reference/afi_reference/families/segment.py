@@ -6,21 +6,23 @@ import numpy as np
 
 from afi_reference.distribution import Array
 from afi_reference.families.coordinates import UniformCoordinates
-from afi_reference.families.law import Law, Posterior, as_vector, log_two_pi, widened
+from afi_reference.families.law import Law, Posterior, as_vector, log_two_pi, mean_with_fewest_terms, widened
 
 
 @dataclasses.dataclass(frozen=True)
 class _Posterior(Posterior):
     """A truncated normal law along the segment; across it the data have no extent."""
 
-    along: UniformCoordinates  # (n, 1)
-    middle: Array  # (d,)
-    direction: Array  # (d,), of length 1
-    across: Array  # (n, d): the part of x - alpha * middle that is orthogonal to the segment
+    along: UniformCoordinates  # (n, 1), from the nearer end
+    end: Array  # (n, d): the nearer end
+    direction: Array  # (n, d): of length 1, from the nearer end to the other
+    across: Array  # (n, d): the part of x - alpha * end that is orthogonal to the segment
+    x: Array  # (n, d)
+    alpha: Array
     sigma: Array
 
     def log_density(self) -> Array:
-        codimension = len(self.direction) - 1
+        codimension = self.direction.shape[1] - 1
         squared = (self.across**2).sum(axis=1) / self.sigma**2
         return self.along.log_density[:, 0] - (squared + codimension * (log_two_pi() + 2 * np.log(self.sigma))) / 2
 
@@ -28,17 +30,19 @@ class _Posterior(Posterior):
         return self.along.score * self.direction - self.across / self.sigma**2
 
     def mean(self) -> Array:
-        return self.middle + self.along.mean * self.direction
+        drawn = self.along.mean * self.direction
+        terms = np.abs(self.end) + np.abs(drawn)
+        return mean_with_fewest_terms(self.end + drawn, terms, self, self.x, self.alpha, self.sigma)
 
     def covariance(self) -> Array:
-        return self.along.variance[:, :, None] * np.multiply.outer(self.direction, self.direction)
+        return self.along.variance[:, :, None] * self._projector()
 
     def covariance_trace(self) -> Array:
         return self.along.variance[:, 0]
 
     def fisher(self) -> Array:
-        projector = np.multiply.outer(self.direction, self.direction)
-        across = (np.eye(len(self.direction)) - projector) / self.sigma**2
+        projector = self._projector()
+        across = (np.eye(self.direction.shape[1]) - projector) / self.sigma**2
         return across + self.along.fisher[:, :, None] * projector
 
     def fisher_vector_product(self, v: Array) -> Array:
@@ -46,7 +50,10 @@ class _Posterior(Posterior):
         return across / self.sigma**2 + self.along.fisher * along * self.direction
 
     def fisher_trace(self) -> Array:
-        return (len(self.direction) - 1) / self.sigma**2 + self.along.fisher[:, 0]
+        return (self.direction.shape[1] - 1) / self.sigma**2 + self.along.fisher[:, 0]
+
+    def _projector(self) -> Array:
+        return self.direction[:, :, None] * self.direction[:, None, :]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,11 +95,13 @@ class UniformSegment(Law):
         start, end = widened(self.start), widened(self.end)
         difference = end - start
         length = np.sqrt((difference**2).sum())
-        direction = difference / length
-        middle = start + difference / 2
-        position, across = _split(x - alpha * middle, direction)
-        along = UniformCoordinates.at(position, -length / 2, length / 2, alpha, sigma)
-        return _Posterior(along, middle, direction, across, sigma)
+        # From the nearer end, which may be the origin: the middle would be a large number to subtract from.
+        at_start = (((2 * x - alpha * (start + end)) @ difference) <= 0)[:, None]
+        nearer = np.where(at_start, start, end)
+        direction = np.where(at_start, difference, -difference) / length
+        position, across = _split(x - alpha * nearer, direction)
+        along = UniformCoordinates.at(position, np.zeros_like(length), length, alpha, sigma)
+        return _Posterior(along, nearer, direction, across, x, alpha, sigma)
 
     def _parameters(self) -> tuple[Array, ...]:
         return self.start, self.end
@@ -100,8 +109,8 @@ class UniformSegment(Law):
 
 def _split(rows: Array, direction: Array) -> tuple[Array, Array]:
     """Return the coordinates along ``direction``, shape (n, 1), and what is orthogonal to it, shape (n, d)."""
-    along = (rows @ direction)[:, None]
+    along = (rows * direction).sum(axis=1, keepdims=True)
     across = rows - along * direction
-    if len(direction) == 1:  # nothing is orthogonal to a line in a line, whatever the rounding says
+    if rows.shape[1] == 1:  # nothing is orthogonal to a line in a line, whatever the rounding says
         across = np.zeros_like(rows)
     return along, across

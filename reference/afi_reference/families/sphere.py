@@ -6,7 +6,7 @@ import numpy as np
 
 from afi_reference.distribution import Array, as_float_array
 from afi_reference.families.angle import Angle, angle_moments
-from afi_reference.families.law import Law, Posterior, as_vector, log_two_pi, widened
+from afi_reference.families.law import Law, Posterior, as_vector, log_two_pi, mean_with_fewest_terms, widened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +17,7 @@ class _Posterior(Posterior):
     centre: Array  # (d,)
     radius: Array
     offset: Array  # (n, d): x - alpha * centre
+    x: Array  # (n, d)
     alpha: Array
     sigma: Array
 
@@ -30,7 +31,9 @@ class _Posterior(Posterior):
 
     def mean(self) -> Array:
         pull = self.alpha * (self.radius / self.sigma) ** 2 * self.angle.across
-        return self.centre + pull[:, None] * self.offset
+        drawn = pull[:, None] * self.offset
+        terms = np.abs(self.centre) + np.abs(drawn)
+        return mean_with_fewest_terms(self.centre + drawn, terms, self, self.x, self.alpha, self.sigma)
 
     def covariance(self) -> Array:
         return self.radius**2 * self._matrix(self.angle.along, self.angle.across)
@@ -65,7 +68,7 @@ class _Posterior(Posterior):
         return np.sqrt((self.offset**2).sum(axis=1))
 
     def _direction(self) -> Array:
-        """The direction of the observation, shape (n, d); any one at the centre, where none is special."""
+        """Return the direction of the observation, shape (n, d); any one at the centre, where none is special."""
         distance = self._distance()[:, None]
         anywhere = np.eye(1, len(self.centre))
         with np.errstate(invalid="ignore"):
@@ -118,7 +121,7 @@ class UniformSphere(Law):
         centre, radius = widened(self.centre), widened(np.asarray(self.radius))
         offset = x - alpha * centre
         kappa = alpha * radius * np.sqrt((offset**2).sum(axis=1)) / sigma**2
-        return _Posterior(angle_moments(self.dimension, kappa), centre, radius, offset, alpha, sigma)
+        return _Posterior(angle_moments(self.dimension, kappa), centre, radius, offset, x, alpha, sigma)
 
     def _parameters(self) -> tuple[Array, ...]:
         return self.centre, np.asarray(self.radius)
