@@ -1,6 +1,5 @@
 """An adapter for code that takes images and a noise level for each of them, as samplers and trainers do."""
 
-import torch
 
 from afi_verify import Adapter
 

@@ -19,6 +19,8 @@ from afi_properties.strategies import OFFSETS, SIZES, WEIGHTS, Demand, problems,
 FAMILIES = ("dirac", "gaussian-mixture")
 DIMENSIONS = (1, 2, 16, 256, 4096)
 DIRAC_CLAIMS = [claim for claim in CLAIMS if claim.family == "dirac"]
+# Without Hypothesis' explain phase, which takes a minute and explains nothing here.
+SHRINK = (hypothesis.Phase.generate, hypothesis.Phase.shrink)
 QUIET = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
 
 demands = st.builds(
@@ -177,14 +179,14 @@ def test_equal_keys_mean_equal_problems(family):
     ids=["d>1", "N>1", "B>1", "B=N", "log-SNR", "strided", "weights", "offset"],
 )
 def test_shrinking_ends_with_three_atoms_and_three_dimensions_at_most(fault):
-    simplest = hypothesis.find(problems(), fault, settings=settings(max_examples=400, **QUIET))
+    simplest = hypothesis.find(problems(), fault, settings=settings(max_examples=400, phases=SHRINK, **QUIET))
     assert simplest.atoms <= 3
     assert simplest.dimension <= 3
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_shrinking_without_a_cause_ends_at_the_simplest_problem(family):
-    simplest = hypothesis.find(problems(Demand(family=family)), lambda p: True, settings=settings(**QUIET))
+    simplest = hypothesis.find(problems(Demand(family=family)), lambda p: True, settings=settings(phases=SHRINK, **QUIET))
     assert (simplest.batch, simplest.atoms, simplest.dimension) == SIZES[0]
     assert simplest.schedule == SCHEDULES[0]
     assert abs(simplest.log_snr[0]) < 0.1

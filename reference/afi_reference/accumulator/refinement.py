@@ -116,6 +116,6 @@ def _steps(state: State, chunk: "Chunk", point: int, indices: Array) -> Array:
 def _scattered(row: Array, mask: Array, values: Array) -> Array:
     """Return ``row`` with ``values`` where ``mask`` is true, without assigning to an array (JAX has none)."""
     xp = namespace(row)
-    positions = xp.cumulative_sum(xp.astype(mask, xp.int64)) - 1
+    positions = xp.cumulative_sum(xp.astype(mask, xp.int32)) - 1
     positions = xp.where(mask, positions, 0 * positions)
     return xp.where(mask, xp.take(values, positions, axis=0), row)

@@ -122,8 +122,7 @@ def merge(a: State, b: State) -> State:
     """
     _check_same_query(a.query, b.query)
     xp = namespace(a.anchor)
-    gain = _gain(a, b.anchor, b.level)
-    to_b = (b.normaliser > 0) & ((a.normaliser == 0) | (gain > 0))
+    to_b = (b.normaliser > 0) & ((a.normaliser == 0) | (gain(a, b.anchor, b.level) > 0))
     anchor = xp.where(to_b[:, None], b.anchor, a.anchor)
     level = xp.where(to_b, b.level, a.level)
     a, b = reanchored(a, anchor, level), reanchored(b, anchor, level)
@@ -142,7 +141,7 @@ def reanchored(state: State, anchor: Array, level: Array) -> State:
     xp = namespace(anchor)
     batch = anchor.shape[0]
     empty = state.normaliser == 0
-    scale = xp.exp(xp.where(empty, 0 * level, -_gain(state, anchor, level)))[:, None]
+    scale = xp.exp(xp.where(empty, 0 * level, -gain(state, anchor, level)))[:, None]
     move = state.anchor - anchor
     mass = state.normaliser[:, None] * scale
     moments = state.moments * xp.concat([scale] * (state.moments.shape[0] // batch))
@@ -165,7 +164,7 @@ def reanchored(state: State, anchor: Array, level: Array) -> State:
     )
 
 
-def _gain(state: State, anchor: Array, level: Array) -> Array:
+def gain(state: State, anchor: Array, level: Array) -> Array:
     """Return by how much the logit of ``anchor`` exceeds that of the state's anchor, shape (B,).
 
     From their difference: both logits may be large, and it is their difference that weighs atoms.

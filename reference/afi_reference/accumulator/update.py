@@ -4,7 +4,7 @@ import dataclasses
 
 from afi_reference.accumulator import refinement
 from afi_reference.accumulator.arrays import Array, like, namespace, squared_norms
-from afi_reference.accumulator.state import Frame, State, reanchored
+from afi_reference.accumulator.state import Frame, State, gain, reanchored
 
 MAX_MOVES = 6
 """Anchors settle in one or two moves; more happen only where products of matrices resolve nothing."""
@@ -61,15 +61,21 @@ def update(state: State, atoms: Array, weights: Array | None = None) -> State:
         best = xp.max(logits, axis=1)
         # Between atoms of similar weight a move gains nothing; a first anchor that is no atom may be too good.
         moves = xp.isfinite(best) & ((best > 1) | (empty & (best < -1)))
-        if not moves_left or not bool(xp.any(moves)):
+        if not bool(xp.any(moves)):
             break
         index = xp.argmax(logits, axis=1)
-        anchor = xp.where(moves[:, None], xp.take(atoms, index, axis=0), state.anchor)
+        candidates = xp.take(atoms, index, axis=0)
         level = xp.zeros_like(state.level) if log_weights is None else xp.take(log_weights, index, axis=0)
+        # Products alone may mistake a worse atom for a better one.
+        moves = moves & (empty | (gain(state, candidates, level) > 0))
+        if not moves_left or not bool(xp.any(moves)):
+            break
+        anchor = xp.where(moves[:, None], candidates, state.anchor)
         state = reanchored(state, anchor, xp.where(moves, level, state.level))
         frame = make_frame(state)
-    # Without refinement, rounding alone can lift a logit above the anchor's by more than exp can take.
-    logits -= xp.where(best > 1, best, 0 * state.level)[:, None]
+    # Without refinement, rounding alone can move logits by more than exp can take.
+    astray = xp.isfinite(best) & ((best > 1) | (empty & (best < -1)))
+    logits -= xp.where(astray, best, 0 * state.level)[:, None]
     state = dataclasses.replace(state, frame=frame, total_weight=state.total_weight + total)
     return _add(state, frame, chunk, logits, again)
 

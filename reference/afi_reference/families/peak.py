@@ -35,7 +35,7 @@ def scale_at(gain: Gain, place: Array, low: Array, high: Array) -> float:
             offsets[:, axis] = sign * _HALVINGS * (high - low)[axis]
             within = ((place + offsets >= low) & (place + offsets <= high)).all(axis=1)
             changes = np.abs(gain(place, np.where(within[:, None], offsets, 0)))
-            changed: Array = within & (changes > 1)
+            changed = np.asarray(within & (changes > 1))
             # A change that no step is too small for is a jump, where there is no scale to resolve.
             if changed.any() and not changed[-1]:
                 shortest = min(shortest, float(np.abs(offsets[changed, axis]).min()))
