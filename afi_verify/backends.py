@@ -63,7 +63,7 @@ class NumpyBackend:
     """NumPy, on the CPU."""
 
     name = "numpy"
-    wider: dict[str, str] = {"float16": "float64", "float32": "float64", "float64": "longdouble"}  # noqa: RUF012
+    wider: dict[str, str] = {"float16": "float64", "float32": "float64"}  # noqa: RUF012
 
     def array(self, values: Array, dtype: str, *, strided: bool = False) -> Any:
         array = np.array(values, dtype=dtype)

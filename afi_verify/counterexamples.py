@@ -189,7 +189,7 @@ class Adapter:
 def load_function():
     if SOURCE.endswith(".py"):
         stand_in = types.ModuleType("afi_verify")
-        stand_in.__getattr__ = lambda name: lambda *args, **kwargs: None
+        stand_in.verify = stand_in.parametrize_with_checks = lambda *args, **kwargs: None
         stand_in.Adapter = Adapter
         sys.modules["afi_verify"] = stand_in
         sys.path.insert(0, SOURCE.rpartition("/")[0] or ".")

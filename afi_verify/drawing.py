@@ -1,5 +1,6 @@
 """Driving Hypothesis: draw problems and look for the worst, then shrink one to the simplest."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -38,8 +39,14 @@ def shrink(demand: Demand, examine: Examine, kind: Kind, seed: int) -> Finding |
     """Return the simplest problem whose finding is of ``kind``, or ``None`` if none is drawn.
 
     There may be none where few problems show the fault, or where an implementation does not answer the same
-    question the same way twice.
+    question the same way twice. Problems with few atoms in few dimensions come first: shrinking one size step by step
+    stops where the next smaller one shows the fault only with another geometry.
     """
+    small = dataclasses.replace(demand, largest_dimension=min(3, demand.largest_dimension), most_atoms=3)
+    return _shrink(small, examine, kind, seed) or _shrink(demand, examine, kind, seed)
+
+
+def _shrink(demand: Demand, examine: Examine, kind: Kind, seed: int) -> Finding | None:
     found: list[Finding] = []
 
     def look(problem: Problem) -> None:

@@ -70,8 +70,9 @@ def examine(subject: Subject, problem: Problem) -> Finding:
         message = "It returned a NaN or an infinity where the truth is finite."
         return Finding(handed, Kind.WRONG, message, truth, answer, errors, margins)
     worst = float(np.nanmax(errors))
-    if _only_lost_digits(subject, handed, answer, truth, bad):
-        message = f"It is off by {worst:.3g} times what {subject.dtype} can attain, and right with more digits."
+    right = _where_right(subject, handed, answer, truth, bad)
+    if right is not None:
+        message = f"It is off by {worst:.3g} times what {subject.dtype} can attain, but {right}."
         return Finding(handed, Kind.INACCURATE, message, truth, answer, errors, margins)
     message = f"It is off by {worst:.3g} times what {subject.dtype} can attain."
     return Finding(handed, Kind.WRONG, message, truth, answer, errors, margins)
@@ -110,24 +111,19 @@ def _known(subject: Subject, handed: Handed) -> Known:
     return known
 
 
-def _only_lost_digits(subject: Subject, handed: Handed, answer: Array, truth: Truth, bad: Array) -> bool:
-    """Tell lost digits from a wrong formula: lost digits come back in a wider precision.
+def _where_right(subject: Subject, handed: Handed, answer: Array, truth: Truth, bad: Array) -> str | None:
+    """Tell lost digits from a wrong formula: say in which precision the answer would be right, if in any.
 
-    The same numbers are handed over again in a wider dtype. Float64 code has none on most backends, and code
-    that converts to float32 on the way has none anywhere: there an answer counts as having lost digits if it
-    would do for float32. Rounding errors are proportional to the unit roundoff; a wrong formula is wrong by
-    as much in any precision, and somewhere by much.
+    The same numbers are handed over again in float64. Float64 code has nothing wider, and code that converts to
+    float32 on the way does not use it: there an answer has lost digits if it would do for float32. Rounding errors are
+    proportional to the unit roundoff; a wrong formula is wrong by as much in any precision, and somewhere by much.
     """
     wider = subject.backend.wider.get(subject.dtype)
     if wider is not None:
         try:
             again = call(subject, handed, wider)
         except BrokenAnswerError:
-            pass  # for example LAPACK, which knows no longdouble
-        else:
-            if (errors_of(again, truth)[bad] <= LIMIT).all():
-                return True
-    if subject.dtype != "float64":
-        return False
+            return None
+        return f"right in {wider}" if (errors_of(again, truth)[bad] <= LIMIT).all() else None
     coarse = find_truth(subject.provided.claim, handed.values, handed.problem, handed.skew, PRECISIONS["float32"])
-    return bool((errors_of(answer, coarse)[bad] <= LIMIT).all())
+    return "as good as float32 code" if (errors_of(answer, coarse)[bad] <= LIMIT).all() else None

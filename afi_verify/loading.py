@@ -9,7 +9,7 @@ from afi_verify.errors import UnusableError
 
 
 def load_adapters(path: str) -> list[Adapter]:
-    """Return every :class:`Adapter` in the Python file at ``path``, in the order of their names in it.
+    """Return every :class:`Adapter` in the Python file at ``path``, lists of them included.
 
     Raises
     ------
@@ -39,21 +39,24 @@ def load_adapters(path: str) -> list[Adapter]:
             f"{path} cannot be imported: {type(error).__name__}: {error}{_line_of(error, file)}. "
             "Run it with python to see all of it."
         ) from error
-    adapters = [value for value in vars(module).values() if isinstance(value, Adapter)]
-    adapters = list(dict.fromkeys(adapters))
+    adapters: dict[Adapter, str] = {}
+    for name, value in vars(module).items():
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(item, Adapter):
+                adapters.setdefault(item, name)
     if not adapters:
         raise UnusableError(
             f"{path} holds no adapter. Add one: afi = afi_verify.Adapter('my-afi'), and "
             "@afi.provides('fisher_trace') above a function."
         )
-    for adapter in adapters:
+    for adapter, variable in adapters.items():
         adapter.source = path
         if not adapter.functions:
             raise UnusableError(
-                f"{path}: the adapter {adapter.name!r} provides nothing. Put @{_name_of(vars(module), adapter)}"
+                f"{path}: the adapter {adapter.name!r} provides nothing. Put @{variable}"
                 ".provides('fisher_trace') above a function; `afi-verify list` shows the roles."
             )
-    return adapters
+    return list(adapters)
 
 
 def _line_of(error: BaseException, file: Path) -> str:
@@ -63,7 +66,3 @@ def _line_of(error: BaseException, file: Path) -> str:
             line = traceback.tb_lineno
         traceback = traceback.tb_next
     return f" (line {line})" if line is not None else ""
-
-
-def _name_of(names: dict[str, object], adapter: Adapter) -> str:
-    return next(name for name, value in names.items() if value is adapter)

@@ -95,7 +95,8 @@ def make_plan(
 def _own_data(data: Array, weights: Array | None) -> Atoms:
     try:
         atoms = np.asarray(data, dtype=np.float64)
-        atoms = atoms.reshape(len(atoms), -1)
+        if atoms.ndim > 2:
+            atoms = atoms.reshape(len(atoms), math.prod(atoms.shape[1:]))
         next(noised_problems(OWN_DATA, atoms, weights, seed=0))
     except (TypeError, ValueError) as error:
         raise UnusableError(f"The data cannot be used: {error}") from None

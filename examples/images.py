@@ -1,6 +1,5 @@
 """An adapter for code that takes images and a noise level for each of them, as samplers and trainers do."""
 
-
 from afi_verify import Adapter
 
 afi = Adapter("images", backend="torch", dtype="float32", event_shape=(1, 8, 8), per_sample_noise=True)

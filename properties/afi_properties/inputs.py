@@ -10,6 +10,8 @@ from afi_properties.problem import Array
 from afi_reference.dirac import DiracMixture
 from afi_reference.gaussian import GaussianMixture
 
+_NO_NOISE = 1e-200
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inputs:
@@ -56,6 +58,18 @@ class Inputs:
         return self.law.posterior_second_moment(self.x, self.alpha, self.sigma)
 
 
+def noise_of(values: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Return alpha and sigma, (B,) each: those of ``alpha_bar`` where it is present.
+
+    Rounding may leave an ``alpha_bar`` of 0 or 1, which has no Fisher information; what is returned for it is positive,
+    and so small that no precision represents what follows from it.
+    """
+    if "alpha_bar" not in values:
+        return values["alpha"], values["sigma"]
+    alpha_bar = values["alpha_bar"]
+    return np.sqrt(np.maximum(alpha_bar, _NO_NOISE)), np.sqrt(np.maximum(1 - alpha_bar, _NO_NOISE))
+
+
 def make_inputs(
     values: Mapping[str, Array],
     *,
@@ -75,9 +89,7 @@ def make_inputs(
         law = DiracMixture(values["data"], weights, rounder, rounder)
     else:
         law = GaussianMixture(values["means"], values["covariances"], weights, rounder, rounder)
-    alpha, sigma = values["alpha"], values["sigma"]
-    if "alpha_bar" in values:
-        alpha, sigma = np.sqrt(values["alpha_bar"]), np.sqrt(1 - values["alpha_bar"])
+    alpha, sigma = noise_of(values)
     return Inputs(
         law=law,
         x=values["x"],

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from afi_properties.claim import Claim
-from afi_properties.inputs import make_inputs
+from afi_properties.inputs import make_inputs, noise_of
 from afi_properties.known_jacobian import SkewEps
 from afi_properties.precision import Precision, wider_dtype
 from afi_properties.problem import Array, Problem
@@ -131,9 +131,7 @@ def _norms(answer: Array) -> Array:
 
 
 def _representable(values: Mapping[str, Array], answer: Array, precision: Precision) -> Array:
-    alpha, sigma = values["alpha"], values["sigma"]
-    if "alpha_bar" in values:
-        alpha, sigma = np.sqrt(values["alpha_bar"]), np.sqrt(1 - values["alpha_bar"])
+    alpha, sigma = noise_of(values)
     centres = values["data"] if "data" in values else values["means"]
     largest_square = (values["x"] ** 2).sum(axis=1) + alpha**2 * (centres**2).sum(axis=1).max()
     # The logits of a straightforward implementation, and the powers of sigma of the formulas.

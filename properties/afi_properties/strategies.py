@@ -6,6 +6,7 @@ counterexample shrinks to few atoms, few dimensions, simple numbers and alpha = 
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -74,6 +75,8 @@ class Demand:
         The one dimension wanted; any when ``None``.
     largest_dimension
         The largest dimension wanted: an answer of shape (B, d, d) needs one.
+    most_atoms
+        The largest number of atoms wanted.
     eps_kinds
         What may play epsilon; see :class:`~afi_properties.problem.Problem`.
     """
@@ -84,15 +87,16 @@ class Demand:
     per_sample_noise: bool = False
     dimension: int | None = None
     largest_dimension: int = 16384
+    most_atoms: int = 64
     eps_kinds: tuple[str, ...] = ("exact",)
 
     def sizes(self) -> tuple[tuple[int, int, int], ...]:
         """Sizes that satisfy the demand, simplest first."""
+        most = min(self.most_atoms, 4 if self.family == "gaussian-mixture" else 64)
+        sizes = [(b, min(n, most), d) for b, n, d in SIZES if d <= self.largest_dimension]
         if self.dimension is not None:
-            return tuple(dict.fromkeys((b, min(n, 16), self.dimension) for b, n, _ in SIZES))
-        most = 4 if self.family == "gaussian-mixture" else math.inf
-        sizes = [(b, int(min(n, most)), d) for b, n, d in SIZES]
-        return tuple(dict.fromkeys(size for size in sizes if size[2] <= self.largest_dimension))
+            sizes = [(b, min(n, most, 16), self.dimension) for b, n, _ in SIZES]
+        return tuple(dict.fromkeys(sizes))
 
 
 def problems(demand: Demand | None = None) -> st.SearchStrategy[Problem]:
@@ -121,11 +125,10 @@ def _one_of(options: Sequence[Any]) -> st.SearchStrategy[Any]:
     (and writes a folder of them), but cases must depend on the seed alone.
     """
     bits = max(8, (len(options) - 1).bit_length())  # many more values than options: nearly uniform
+    scale = len(options) / 2**bits  # monotonic, so that fewer bits mean a simpler option
     values = [2**k for k in reversed(range(bits))]
     flags = st.tuples(*[st.booleans()] * bits)
-    return flags.map(
-        lambda drawn: options[sum(v for v, flag in zip(values, drawn, strict=True) if flag) % len(options)]
-    )
+    return flags.map(lambda drawn: options[int(scale * sum(itertools.compress(values, drawn)))])
 
 
 def stratified_problems(demand: Demand, rounds: int, seed: int) -> Iterator[Problem]:

@@ -153,7 +153,8 @@ class DiracMixture:
     def _posteriors(self, x: Array, alpha: Noise, sigma: Noise) -> Iterator[_Posterior]:
         points = as_points(x, self.dimension)
         alphas, sigmas = as_noise_levels(alpha, sigma, len(points))
-        for point, a, s in zip(points, alphas, sigmas, strict=True):
+        dtype = np.result_type(points, alphas, sigmas, self.atoms)  # the widest, for the powers of sigma too
+        for point, a, s in zip(points, alphas.astype(dtype), sigmas.astype(dtype), strict=True):
             yield self._posterior(point, a, s)
 
     def _posterior(self, x: Array, alpha: Array, sigma: Array) -> _Posterior:

@@ -38,10 +38,11 @@ class _Component:
         rounding = rounding or _exactly
         if covariance.ndim == 1:
             diffused = rounding(alpha**2 * covariance + sigma**2)
-            return cls(mean, covariance, 1 / diffused, np.log(diffused).sum(), alpha, sigma, rounding)
+            log_determinant = rounding(np.log(diffused).sum())
+            return cls(mean, covariance, 1 / diffused, log_determinant, alpha, sigma, rounding)
         diffused = rounding(alpha**2 * covariance + sigma**2 * np.eye(len(mean)))
         precision, log_determinant = inverse_and_log_determinant((diffused + diffused.T) / 2)
-        return cls(mean, covariance, precision, log_determinant, alpha, sigma, rounding)
+        return cls(mean, covariance, precision, rounding(log_determinant), alpha, sigma, rounding)
 
     def score(self, x: Array) -> Array:
         return -self.rounding(_times(self.precision, x - self.alpha * self.mean))
@@ -216,6 +217,8 @@ class GaussianMixture:
         """Evaluate ``quantity`` on the points of each noise level; put the results into the points' order."""
         points = as_points(x, self.dimension)
         alphas, sigmas = as_noise_levels(alpha, sigma, len(points))
+        dtype = np.result_type(points, alphas, sigmas, self.means, self.covariances)
+        alphas, sigmas = alphas.astype(dtype), sigmas.astype(dtype)  # the widest, for the powers of sigma too
         parts, places = [], []
         for indices in _points_by_level(alphas, sigmas):
             posterior = self._posterior(points[indices], alphas[indices[0]], sigmas[indices[0]])

@@ -87,21 +87,14 @@ def test_zeros_against_a_true_millionth_fail(dtype):
     assert errors_of(np.zeros((1, 3)), a_truth([[1e-6, 1e-6, 0]], dtype))[0] > LIMIT
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 def test_one_wrong_entry_of_a_thousand_by_half_is_caught(dtype):
-    rng = np.random.default_rng(0)
-    answer = np.sign(rng.standard_normal((1, 1000))) * rng.uniform(0.5, 2, (1, 1000))
+    # In bfloat16 the limit itself, 16 roundings of 2^-8, is more than such an entry in a norm of 1,000.
+    answer = np.random.default_rng(0).choice([-1.0, 1.0], (1, 1000))
     truth = a_truth(answer, dtype)
-    if dtype == "bfloat16":
-        # 8 bits over 1,000 entries: the norm's own tolerance is 16 / 256 of it, and the entry 1.6 % of the norm.
-        truth = a_truth(answer[:, :20], dtype)
     wrong = truth.answer.copy()
     wrong[0, 7] *= 1.5
-    errors = errors_of(wrong, truth)
-    if dtype in ("float64", "float32"):
-        assert errors[0] > LIMIT
-    else:
-        assert errors[0] > 1
+    assert errors_of(wrong, truth)[0] > LIMIT
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=CLAIM_IDS)
@@ -146,7 +139,7 @@ def test_each_wrong_formula_is_judged_wrong_where_it_can_be_told(claim, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_wrong_formulas_without_evidence_in_low_precision_are_none_of_the_others(dtype):
+def test_points_that_are_not_representable_have_no_margin(dtype):
     for claim in CLAIMS:
         for _, _, truth, margins in judged_cases(CLAIMS.index(claim), dtype):
             for margin in margins.values():

@@ -53,7 +53,7 @@ def some_draws(demand, count=30, seed=0):
     return found
 
 
-@settings(max_examples=100, derandomize=True, **QUIET)
+@settings(max_examples=40, derandomize=True, **QUIET)
 @given(demanded)
 def test_arrays_have_the_shapes_of_the_contract(pair):
     demand, problem = pair
@@ -64,7 +64,7 @@ def test_arrays_have_the_shapes_of_the_contract(pair):
     assert all(value.dtype == np.float64 and np.isfinite(value).all() for value in problem.values.values())
 
 
-@settings(max_examples=100, derandomize=True, **QUIET)
+@settings(max_examples=40, derandomize=True, **QUIET)
 @given(demanded)
 def test_the_demanded_dimension_is_kept(pair):
     demand, problem = pair
@@ -74,7 +74,7 @@ def test_the_demanded_dimension_is_kept(pair):
         assert problem.dimension == demand.dimension
 
 
-@settings(max_examples=100, derandomize=True, **QUIET)
+@settings(max_examples=40, derandomize=True, **QUIET)
 @given(demanded)
 def test_weights_are_a_distribution_and_uniform_where_demanded(pair):
     demand, problem = pair
@@ -85,14 +85,14 @@ def test_weights_are_a_distribution_and_uniform_where_demanded(pair):
         assert (weights == weights[0]).all()
 
 
-@settings(max_examples=100, derandomize=True, **QUIET)
+@settings(max_examples=40, derandomize=True, **QUIET)
 @given(demanded)
 def test_log_snr_stays_between_minus_20_and_20(pair):
     _, problem = pair
     assert (np.abs(problem.log_snr) <= 20 + 1e-9).all()
 
 
-@settings(max_examples=100, derandomize=True, **QUIET)
+@settings(max_examples=40, derandomize=True, **QUIET)
 @given(demanded)
 def test_noise_levels_are_those_of_the_schedule_at_the_time(pair):
     demand, problem = pair
@@ -103,7 +103,7 @@ def test_noise_levels_are_those_of_the_schedule_at_the_time(pair):
         np.testing.assert_allclose(problem.values["alpha"] ** 2 + problem.values["sigma"] ** 2, 1, rtol=4e-16)
 
 
-@settings(max_examples=100, derandomize=True, **QUIET)
+@settings(max_examples=40, derandomize=True, **QUIET)
 @given(demanded)
 def test_times_have_eight_significant_bits(pair):
     _, problem = pair
@@ -111,14 +111,14 @@ def test_times_have_eight_significant_bits(pair):
     np.testing.assert_array_equal(mantissas * 256, np.round(mantissas * 256))
 
 
-@settings(max_examples=100, derandomize=True, **QUIET)
+@settings(max_examples=40, derandomize=True, **QUIET)
 @given(demanded)
 def test_noise_is_shared_unless_each_point_may_have_its_own(pair):
     demand, problem = pair
     assert problem.shares_noise or demand.per_sample_noise
 
 
-@settings(max_examples=100, derandomize=True, **QUIET)
+@settings(max_examples=40, derandomize=True, **QUIET)
 @given(demanded)
 def test_only_demanded_functions_play_epsilon(pair):
     demand, problem = pair
@@ -186,7 +186,9 @@ def test_shrinking_ends_with_three_atoms_and_three_dimensions_at_most(fault):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_shrinking_without_a_cause_ends_at_the_simplest_problem(family):
-    simplest = hypothesis.find(problems(Demand(family=family)), lambda p: True, settings=settings(phases=SHRINK, **QUIET))
+    simplest = hypothesis.find(
+        problems(Demand(family=family)), lambda p: True, settings=settings(phases=SHRINK, **QUIET)
+    )
     assert (simplest.batch, simplest.atoms, simplest.dimension) == SIZES[0]
     assert simplest.schedule == SCHEDULES[0]
     assert abs(simplest.log_snr[0]) < 0.1

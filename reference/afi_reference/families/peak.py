@@ -33,9 +33,10 @@ def scale_at(gain: Gain, place: Array, low: Array, high: Array) -> float:
         for sign in (-1, 1):
             offsets = np.zeros((len(_HALVINGS), len(place)))
             offsets[:, axis] = sign * _HALVINGS * (high - low)[axis]
-            within = ((place + offsets >= low) & (place + offsets <= high)).all(axis=1)
-            changes = np.abs(gain(place, np.where(within[:, None], offsets, 0)))
-            changed = np.asarray(within & (changes > 1))
+            targets = place + offsets
+            within = np.asarray(((targets >= low) & (targets <= high)).all(axis=1))
+            changes = np.abs(gain(place, offsets * within[:, None]))
+            changed = np.logical_and(within, changes > 1)
             # A change that no step is too small for is a jump, where there is no scale to resolve.
             if changed.any() and not changed[-1]:
                 shortest = min(shortest, float(np.abs(offsets[changed, axis]).min()))
