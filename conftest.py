@@ -7,12 +7,13 @@ resolves all three packages here.
 
 import os
 import sys
+from pathlib import Path
 
-_HERE = os.path.realpath(os.path.dirname(__file__))
+_HERE = Path(__file__).resolve().parent
 # Two test processes with two threads each on two cores mostly wait for one another.
 if "PYTEST_XDIST_WORKER" in os.environ:
     for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(_variable, "1")
 
-_heads = [path for path in sys.path if os.path.realpath(path or os.curdir) == _HERE]
-sys.path[:] = [path for path in sys.path if path not in _heads] + ([_HERE] if _heads else [])
+_heads = [path for path in sys.path if Path(path or os.curdir).resolve() == _HERE]
+sys.path[:] = [path for path in sys.path if path not in _heads] + ([str(_HERE)] if _heads else [])

@@ -66,7 +66,8 @@ class NumpyBackend:
     wider: dict[str, str] = {"float16": "float64", "float32": "float64"}  # noqa: RUF012
 
     def array(self, values: Array, dtype: str, *, strided: bool = False) -> Any:
-        array = np.array(values, dtype=dtype)
+        with np.errstate(over="ignore"):  # what is out of range is found, and left out, by those who ask
+            array = np.array(values, dtype=dtype)
         return _every_second(np.repeat(array, 2, axis=-1)) if strided and array.ndim > 1 else array
 
     def is_array(self, value: Any) -> bool:

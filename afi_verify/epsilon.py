@@ -17,8 +17,9 @@ def dirac_posterior(x: Any, alpha: Any, sigma: Any, atoms: Any, log_weights: Any
     alphas, sigmas = alpha[..., None, None], sigma[..., None, None]
     distances = ((x[..., None, :] - alphas * atoms) ** 2).sum(-1)
     likeliest = (log_weights - distances.real / (2 * sigmas[..., 0] ** 2)).argmax(-1)
-    differences = atoms - atoms[likeliest][..., None, :]
-    noise = x - alphas[..., 0] * atoms[likeliest]
+    reference = atoms[likeliest[..., None]]  # an index with an axis: without one, torch cannot index under vmap
+    differences = atoms - reference
+    noise = x - alphas[..., 0] * reference[..., 0, :]
     exponents = (differences * (noise[..., None, :] - alphas * differences / 2)).sum(-1)
     weights = softmax(log_weights + alphas[..., 0] / sigmas[..., 0] ** 2 * exponents)
     return weights, differences, noise

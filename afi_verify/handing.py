@@ -53,6 +53,11 @@ class Handed:
     values: Mapping[str, Array]  # by parameter name; what a truth is computed from
     skew: SkewEps | None
 
+    @property
+    def in_range(self) -> bool:
+        """Whether the precision could hold every number of the problem."""
+        return all(np.isfinite(value).all() for value in self.values.values())
+
 
 def round_problem(subject: Subject, problem: Problem) -> Handed:
     """Round a problem's numbers to the adapter's precision, and add what is derived from them.
@@ -74,13 +79,24 @@ def round_problem(subject: Subject, problem: Problem) -> Handed:
     skew = None
     if problem.eps_kind == "skew":
         skew = skew_eps_for(problem.values["x"], problem.values["sigma"], problem.seed)
-    with np.errstate(all="ignore"):  # a sigma that alpha_bar has rounded away is found not representable later
-        inputs = make_inputs(values, skew=skew)
-        if subject.asks_for("eps", "eps_fn") and skew is None:
-            values["eps"] = rounded(inputs.eps)
-        if subject.asks_for("head", "head_fn"):
-            values["head"] = rounded(inputs.second_moment / problem.dimension)
-    return Handed(problem, values, skew)
+    handed = Handed(problem, values, skew)
+    if not handed.in_range or skew is not None:
+        return handed
+    with np.errstate(all="ignore"), backend.context(dtype):  # what overflows is found not representable later
+        # From the very functions that are handed over: their own rounding is nobody's fault.
+        event = subject.event_shape(problem)
+        if subject.asks_for("eps_fn"):
+            points, times = (_argument(subject, handed, dtype, name, values[name]) for name in ("x", "t"))
+            eps = backend.to_numpy(epsilon_function(backend, handed, event)(points, times))
+            values["eps"] = eps.reshape(problem.batch, problem.dimension)
+        elif subject.asks_for("eps"):
+            values["eps"] = rounded(make_inputs(values).eps)
+        if subject.asks_for("head_fn"):
+            points, times = (_argument(subject, handed, dtype, name, values[name]) for name in ("x", "t"))
+            values["head"] = backend.to_numpy(head_function(backend, handed, event)(points, times))
+        elif subject.asks_for("head"):
+            values["head"] = rounded(make_inputs(values).second_moment / problem.dimension)
+    return handed
 
 
 def call(subject: Subject, handed: Handed, dtype: str) -> Array:

@@ -164,8 +164,11 @@ def write_results(results: Results, path: Path) -> None:
         If the file cannot be written; what was at ``path`` is then unchanged.
     """
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(to_json(results), encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(to_json(results), encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _jsonable(value: Any) -> Any:

@@ -127,7 +127,7 @@ class DiracMixture:
 
     def fisher_vector_product(self, x: Array, v: Array, alpha: Noise, sigma: Noise) -> Array:
         """Fisher information times ``v``, shape (B, d) (eq. 11 as an operator)."""
-        v = as_points(v, self.dimension, "v")
+        x, v = as_points(x, self.dimension), as_points(v, self.dimension, "v")
         if len(v) != len(x):
             raise ValueError(f"v must hold one direction per point: {len(x)} points, {len(v)} directions.")
         return np.stack(

@@ -23,6 +23,8 @@ class _Component:
     """One component at one noise level: ``N(alpha mean, C)`` with ``C = alpha^2 Sigma + sigma^2 I``.
 
     ``precision`` is ``C^-1`` of shape (d, d), or its diagonal, shape (d,), for a diagonal covariance.
+    ``log_determinant`` is that of ``C / unit``, for a unit that all components share: what their log determinants
+    have in common grows with d, and would cost the posterior weights digits.
     """
 
     mean: Array
@@ -34,15 +36,22 @@ class _Component:
     rounding: Rounding
 
     @classmethod
-    def at(cls, mean: Array, covariance: Array, alpha: Array, sigma: Array, rounding: Rounding | None) -> "_Component":
+    def at(
+        cls, mean: Array, covariance: Array, alpha: Array, sigma: Array, unit: Array, rounding: Rounding | None
+    ) -> "_Component":
         rounding = rounding or _exactly
         if covariance.ndim == 1:
             diffused = rounding(alpha**2 * covariance + sigma**2)
-            log_determinant = rounding(np.log(diffused).sum())
-            return cls(mean, covariance, 1 / diffused, log_determinant, alpha, sigma, rounding)
-        diffused = rounding(alpha**2 * covariance + sigma**2 * np.eye(len(mean)))
-        precision, log_determinant = inverse_and_log_determinant((diffused + diffused.T) / 2)
-        return cls(mean, covariance, precision, rounding(log_determinant), alpha, sigma, rounding)
+            precision, log_determinant = 1 / diffused, np.log(diffused / unit).sum()
+        else:
+            diffused = rounding(alpha**2 * covariance + sigma**2 * np.eye(len(mean)))
+            inverse, log_determinant = inverse_and_log_determinant((diffused + diffused.T) / (2 * unit))
+            precision = inverse / unit
+        if rounding is not _exactly:
+            # What is rounded elsewhere is the whole of it, not the part above the common unit.
+            common = len(mean) * np.log(unit)
+            log_determinant = rounding(log_determinant + common) - common
+        return cls(mean, covariance, precision, log_determinant, alpha, sigma, rounding)
 
     def score(self, x: Array) -> Array:
         return -self.rounding(_times(self.precision, x - self.alpha * self.mean))
@@ -189,7 +198,7 @@ class GaussianMixture:
 
     def fisher_vector_product(self, x: Array, v: Array, alpha: Noise, sigma: Noise) -> Array:
         """Fisher information times ``v``, shape (B, d), without forming the matrix per point."""
-        v = as_points(v, self.dimension, "v")
+        x, v = as_points(x, self.dimension), as_points(v, self.dimension, "v")
         if len(v) != len(x):
             raise ValueError(f"v must hold one direction per point: {len(x)} points, {len(v)} directions.")
 
@@ -227,8 +236,9 @@ class GaussianMixture:
         return np.concatenate(parts)[np.argsort(np.concatenate(places))]
 
     def _posterior(self, x: Array, alpha: Array, sigma: Array) -> _Posterior:
+        unit = self._unit(alpha, sigma)
         components = [
-            _Component.at(mean, covariance, alpha, sigma, self.round_components)
+            _Component.at(mean, covariance, alpha, sigma, unit, self.round_components)
             for mean, covariance in zip(self.means, self.covariances, strict=True)
         ]
         distances = np.stack([c.squared_mahalanobis(x) for c in components], axis=1)
@@ -242,8 +252,14 @@ class GaussianMixture:
         unnormalised = np.exp(logits - largest)
         total = unnormalised.sum(axis=1, keepdims=True)
         two_pi = 8 * np.arctan(np.ones_like(total[:, 0]))  # in the precision of the computation
-        log_density = (largest + np.log(total))[:, 0] - self.dimension / 2 * np.log(two_pi)
+        log_density = (largest + np.log(total))[:, 0] - self.dimension / 2 * np.log(two_pi * unit)
         return _Posterior(components, log_density, unnormalised / total, x)
+
+    def _unit(self, alpha: Array, sigma: Array) -> Array:
+        """Return a power of two near the variances of the first component, so that dividing by it rounds nothing."""
+        first = self.covariances[0]
+        variances = alpha**2 * (np.diagonal(first) if first.ndim == 2 else first) + sigma**2
+        return np.exp2(np.round(np.log2(variances).mean()))
 
 
 def gaussian(mean: Array, covariance: Array) -> GaussianMixture:
