@@ -83,6 +83,7 @@ def examine(subject: Subject, problem: Problem) -> Finding:
 Known = tuple[Truth, Mapping[str, Array]]
 
 _MOST_KNOWN = 256
+_DERIVED = frozenset({"alpha_bar", "eps", "eps_fn", "head", "head_fn"})
 _known_truths: dict[Hashable, Known] = {}
 
 
@@ -92,16 +93,11 @@ def _known(subject: Subject, handed: Handed) -> Known:
     They depend on the numbers handed over alone: on the problem, the precision, and which numbers are rounded.
     """
     claim, problem = subject.provided.claim, handed.problem
-    asked = frozenset(handed.values.keys() - problem.values.keys())
-    key = (
-        claim.role,
-        claim.label,
-        claim.family,
-        problem.key,
-        subject.dtype,
-        subject.adapter.per_sample_noise,
-        asked,
-    )
+    asked = subject.provided.parameters & _DERIVED
+    # What a function that is handed over returns depends on who computes it.
+    backend = subject.adapter.backend if asked & {"eps_fn", "head_fn"} else None
+    adapter = (subject.dtype, subject.adapter.per_sample_noise, asked, backend)
+    key = (claim.role, claim.label, claim.family, problem.key, adapter)
     if problem.key is not None and key in _known_truths:
         return _known_truths[key]
     truth = find_truth(claim, handed.values, problem, handed.skew, PRECISIONS[subject.dtype])

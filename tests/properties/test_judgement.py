@@ -125,6 +125,8 @@ def test_the_truth_rounded_to_the_precision_is_right(claim, dtype):
 def test_each_wrong_formula_is_judged_wrong_where_it_can_be_told(claim, dtype):
     told = dict.fromkeys(claim.wrong, 0)
     for values, skew, truth, margins in judged_cases(CLAIMS.index(claim), dtype):
+        if not truth.representable.any():
+            continue  # the dtype may not even hold the inputs; that such points have no margin is tested below
         wide = {n: np.asarray(v, wider_dtype(PRECISIONS[dtype])) for n, v in values.items()}
         inputs = make_inputs(wide, skew=skew)
         for name, margin in margins.items():
