@@ -104,8 +104,9 @@ def _accuse(check: Check, subject: Subject, findings: list[Finding], simplest: F
 
 
 def _nearest(finding: Finding) -> Array:
-    """Margin against the nearest wrong formula, per point."""
-    return np.asarray(np.min(list(finding.margins.values()), axis=0))
+    """Margin against the nearest wrong formula, per point; 0 where the precision represents no point."""
+    margins = list(finding.margins.values()) or [np.zeros(finding.problem.batch)]
+    return np.asarray(np.min(margins, axis=0))
 
 
 def _evidence(findings: list[Finding]) -> int:

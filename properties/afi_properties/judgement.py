@@ -100,10 +100,10 @@ def errors_of(answer: Array, truth: Truth) -> Array:
 def margins_of(claim: Claim, values: Mapping[str, Array], skew: SkewEps | None, truth: Truth) -> dict[str, Array]:
     """Return each wrong formula's distance from the truth in multiples of the limit, shape (B,) each.
 
-    A formula that cannot differ from the truth on this problem is left out.
+    A formula that cannot differ from the truth on this problem is left out; all are where no point is representable.
     """
     if not truth.representable.any():
-        return dict.fromkeys(claim.wrong, np.zeros(len(truth.answer)))
+        return {}
     # As precise as the truth: a difference that is only the rounding of the wrong formula is no evidence.
     dtype = truth.answer.dtype
     inputs = make_inputs({name: np.asarray(value, dtype=dtype) for name, value in values.items()}, skew=skew)

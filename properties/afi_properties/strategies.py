@@ -158,7 +158,7 @@ def stratified_problems(demand: Demand, rounds: int, seed: int) -> Iterator[Prob
     noise = zip(
         dealt(VARIANCE_PRESERVING if demand.variance_preserving else SCHEDULES),
         rng.permutation(np.linspace(*LOG_SNR_RANGE, count)),
-        dealt((False, True) if demand.per_sample_noise else (False,)),
+        dealt((False, True, True) if demand.per_sample_noise else (False,)),
         strict=True,
     )
     build = _build_gaussian_mixture if gaussian else _build_dirac
@@ -180,7 +180,7 @@ def _noise(demand: Demand) -> st.SearchStrategy[_NoiseChoice]:
         _NoiseChoice,
         schedule=_one_of(VARIANCE_PRESERVING if demand.variance_preserving else SCHEDULES),
         log_snr=_one_of(sorted(range(-20, 21), key=abs)).map(float),
-        spread=st.booleans() if demand.per_sample_noise else st.just(False),
+        spread=_one_of((False, True, True)) if demand.per_sample_noise else st.just(False),
     )
 
 

@@ -240,7 +240,7 @@ class TestExpandedDistances:
     def test_single_precision_is_inaccurate_on_data_with_an_offset(self):
         check = self.verify("float32", data=self.atoms(100))
         assert check.verdict is Verdict.INACCURATE, check.message
-        assert "right with more digits" in check.message
+        assert "right in float64" in check.message
 
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     def test_passes_on_centred_data(self, dtype):
