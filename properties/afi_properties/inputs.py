@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from afi_properties.known_jacobian import SkewEps
 from afi_properties.problem import Array
@@ -11,6 +13,7 @@ from afi_reference.dirac import DiracMixture
 from afi_reference.gaussian import GaussianMixture
 
 _NO_NOISE = 1e-200
+_NUMBERS = ("x", "alpha", "sigma", "v", "x0", "handed_eps", "handed_head")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,6 +33,14 @@ class Inputs:
     handed_eps: Array | None = None
     handed_head: Array | None = None
     skew: SkewEps | None = None  # what plays epsilon instead of the exact one, in the autodiff claims
+
+    def in_dtype(self, dtype: npt.DTypeLike) -> "Inputs":
+        """Return the same inputs with the numbers in ``dtype``; the law keeps its own, and computes in the wider."""
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS}
+        cast: dict[str, Any] = {
+            name: np.asarray(value, dtype=dtype) for name, value in numbers.items() if value is not None
+        }
+        return dataclasses.replace(self, **cast)
 
     @property
     def dimension(self) -> int:

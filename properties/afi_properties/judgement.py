@@ -105,8 +105,7 @@ def margins_of(claim: Claim, values: Mapping[str, Array], skew: SkewEps | None, 
     if not truth.representable.any():
         return {}
     # As precise as the truth: a difference that is only the rounding of the wrong formula is no evidence.
-    dtype = truth.answer.dtype
-    inputs = make_inputs({name: np.asarray(value, dtype=dtype) for name, value in values.items()}, skew=skew)
+    inputs = make_inputs(values, skew=skew).in_dtype(truth.answer.dtype)
     margins = {}
     with np.errstate(all="ignore"):
         for name, formula in claim.wrong.items():

@@ -26,10 +26,10 @@ def load_digits_atoms() -> Array:
 
 
 def noised_problems(scenario: str, atoms: Array, weights: Array | None, seed: int) -> Iterator[Problem]:
-    """Yield one problem per noise level, of two points each.
+    """Yield one problem of one point per noise level.
 
-    The first point is noised from a random atom. The second is noised from halfway between an atom and its
-    nearest neighbour, so that the posterior is shared at high SNR too, where the first one's is not.
+    At every other level the point is noised from a random atom, at the others from halfway between an atom and its
+    nearest neighbour: there the posterior is shared at high SNR, too, where a noised atom's is not.
 
     Raises
     ------
@@ -43,11 +43,12 @@ def noised_problems(scenario: str, atoms: Array, weights: Array | None, seed: in
     schedule = LogSNRLinear()
     rng = np.random.default_rng([seed, 3])
     identity = zlib.crc32(atoms.tobytes() + weights.tobytes())
-    for log_snr in LOG_SNRS:
-        times = np.full(2, time_near_log_snr(schedule, log_snr))
+    for level, log_snr in enumerate(LOG_SNRS):
+        times = np.array([time_near_log_snr(schedule, log_snr)])
         alpha, sigma = noise_at(schedule, times)
-        chosen, other = rng.integers(0, len(atoms), 2)
-        clean = np.stack([atoms[chosen], (atoms[other] + _nearest_neighbour(atoms, other)) / 2])
+        chosen, end = rng.integers(0, len(atoms), 2)
+        other = chosen if level % 2 == 0 else _nearest_neighbour(atoms, chosen)
+        clean = (atoms[[chosen]] + atoms[[other]]) / 2
         yield Problem(
             scenario=scenario,
             description=f"{len(atoms)} atoms of {scenario}, {schedule.name}",
@@ -55,7 +56,7 @@ def noised_problems(scenario: str, atoms: Array, weights: Array | None, seed: in
             values={
                 "x": alpha[:, None] * clean + sigma[:, None] * rng.standard_normal(clean.shape),
                 "v": rng.standard_normal(clean.shape),
-                "x0": atoms[rng.integers(0, len(atoms), 2)],
+                "x0": atoms[[end]],
                 "t": times,
                 "alpha": alpha,
                 "sigma": sigma,
@@ -67,7 +68,7 @@ def noised_problems(scenario: str, atoms: Array, weights: Array | None, seed: in
         )
 
 
-def _nearest_neighbour(atoms: Array, index: int) -> Array:
+def _nearest_neighbour(atoms: Array, index: int) -> int:
     distances = ((atoms - atoms[index]) ** 2).sum(axis=1)
     distances[distances == 0] = np.inf  # itself, and its copies
-    return np.asarray(atoms[index] if np.isinf(distances).all() else atoms[np.argmin(distances)])
+    return index if np.isinf(distances).all() else int(np.argmin(distances))

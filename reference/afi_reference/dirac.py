@@ -26,11 +26,12 @@ class _Posterior:
     """
 
     log_evidence: Array  # (): log of sum_i w_i exp(-|x - alpha y_i|^2 / (2 sigma^2))
-    weights: Array  # (N,), summing to 1
+    atom_weights: Array  # (N,), summing to 1
+    weights: Array  # (M,): those that are not 0
     anchor: Array  # (d,): the most probable atom
     noise: Array  # (d,): x - alpha * anchor
     mean_difference: Array  # (d,): posterior mean minus anchor
-    centred: Array  # (N, d): atoms minus posterior mean
+    centred: Array  # (M, d): atoms minus posterior mean
     alpha: Array
     sigma: Array
 
@@ -148,7 +149,7 @@ class DiracMixture:
 
     def posterior_weights(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """Posterior probability of each atom, shape (B, N) (``w_i`` of Prop. 1)."""
-        return np.stack([p.weights for p in self._posteriors(x, alpha, sigma)])
+        return np.stack([p.atom_weights for p in self._posteriors(x, alpha, sigma)])
 
     def _posteriors(self, x: Array, alpha: Noise, sigma: Noise) -> Iterator[_Posterior]:
         points = as_points(x, self.dimension)
@@ -158,26 +159,34 @@ class DiracMixture:
             yield self._posterior(point, a, s)
 
     def _posterior(self, x: Array, alpha: Array, sigma: Array) -> _Posterior:
-        noise = x - alpha * self.atoms
-        squared_distances = (noise * noise).sum(axis=1)
+        # In place where it can be: at this size, memory traffic is the cost.
+        work: Array = alpha * self.atoms
+        np.subtract(x, work, out=work)
+        np.multiply(work, work, out=work)
+        squared_distances = work.sum(axis=1)
         if self.round_distances is not None:
             squared_distances = self.round_distances(squared_distances)
-        prior = np.asarray(self.weights, dtype=noise.dtype)
+        prior = np.asarray(self.weights, dtype=work.dtype)
         with np.errstate(divide="ignore"):  # an atom of weight 0 has log weight -inf: exp makes it 0 again
             logits = np.log(prior) - squared_distances / (2 * sigma**2)
         best = int(np.argmax(logits))
         unnormalised = np.exp(logits - logits[best])
         total = unnormalised.sum()
-        weights = unnormalised / total
-        differences = self.atoms - self.atoms[best]
+        # Atoms whose weight is exactly 0 add exactly nothing, and at high SNR they are most.
+        seen = unnormalised > 0
+        weights, atoms = (unnormalised, self.atoms) if seen.all() else (unnormalised[seen], self.atoms[seen])
+        weights = weights / total
+        anchor = self.atoms[best]
+        differences = atoms - anchor
         mean_difference = weights @ differences
         if self.round_mean is not None:
-            mean_difference = self.round_mean(self.atoms[best] + mean_difference) - self.atoms[best]
+            mean_difference = self.round_mean(anchor + mean_difference) - anchor
         return _Posterior(
             log_evidence=logits[best] + np.log(total),
+            atom_weights=unnormalised / total,
             weights=weights,
-            anchor=self.atoms[best],
-            noise=noise[best],
+            anchor=anchor,
+            noise=x - alpha * anchor,
             mean_difference=mean_difference,
             centred=differences - mean_difference,
             alpha=alpha,
