@@ -20,7 +20,6 @@ class Backend(Protocol):
     """What the harness needs of an array library."""
 
     name: str
-    wider: dict[str, str]  # for each dtype, one in which to run the same code with fewer roundings
 
     def array(self, values: Array, dtype: str, *, strided: bool = False) -> Any:
         """Return a fresh array of ``dtype``; with ``strided``, one that is not contiguous."""
@@ -63,7 +62,6 @@ class NumpyBackend:
     """NumPy, on the CPU."""
 
     name = "numpy"
-    wider: dict[str, str] = {"float16": "float64", "float32": "float64"}  # noqa: RUF012
 
     def array(self, values: Array, dtype: str, *, strided: bool = False) -> Any:
         with np.errstate(over="ignore"):  # what is out of range is found, and left out, by those who ask
@@ -103,7 +101,6 @@ class TorchBackend:
     """PyTorch, on a device."""
 
     name = "torch"
-    wider: dict[str, str] = {"float16": "float64", "bfloat16": "float64", "float32": "float64"}  # noqa: RUF012
 
     def __init__(self, device: str) -> None:
         self._torch = _import("torch")
@@ -150,7 +147,6 @@ class JaxBackend:
     """JAX; 64-bit numbers are switched on only around code that works in them."""
 
     name = "jax"
-    wider: dict[str, str] = {"float16": "float64", "bfloat16": "float64", "float32": "float64"}  # noqa: RUF012
 
     def __init__(self, device: str) -> None:
         self._jax = _import("jax")

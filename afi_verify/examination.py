@@ -116,12 +116,11 @@ def _where_right(subject: Subject, handed: Handed, answer: Array, truth: Truth, 
     float32 on the way does not use it: there an answer has lost digits if it would do for float32. Rounding errors are
     proportional to the unit roundoff; a wrong formula is wrong by as much in any precision, and somewhere by much.
     """
-    wider = subject.backend.wider.get(subject.dtype)
-    if wider is not None:
+    if subject.dtype != "float64":
         try:
-            again = call(subject, handed, wider)
+            again = call(subject, handed, "float64")
         except BrokenAnswerError:
             return None
-        return f"right in {wider}" if (errors_of(again, truth)[bad] <= LIMIT).all() else None
+        return "right in float64" if (errors_of(again, truth)[bad] <= LIMIT).all() else None
     coarse = find_truth(subject.provided.claim, handed.values, handed.problem, handed.skew, PRECISIONS["float32"])
     return "as good as float32 code" if (errors_of(answer, coarse)[bad] <= LIMIT).all() else None
