@@ -91,8 +91,9 @@ def make_inputs(
 
     Weights are normalised: a posterior does not depend on their scale, and rounded weights sum to 1 only
     nearly. ``alpha_bar`` takes the place of ``alpha`` and ``sigma`` where it is present. ``rounder`` is applied
-    to what every implementation has to round on its way: the squared distances, the posterior mean of Diracs,
-    the diffused covariances and the scores of a mixture's components.
+    to what has to be rounded on the way to any answer: the squared distances, the posterior mean of Diracs,
+    the diffused covariances, their log determinants and the scores of a mixture's components, and the coefficients
+    of ``skew``.
     """
     weights = values["weights"] / values["weights"].sum()
     law: DiracMixture | GaussianMixture
@@ -101,6 +102,8 @@ def make_inputs(
     else:
         law = GaussianMixture(values["means"], values["covariances"], weights, rounder, rounder)
     alpha, sigma = noise_of(values)
+    if skew is not None and rounder is not None:
+        skew = dataclasses.replace(skew, p=rounder(skew.p), q=rounder(skew.q))
     return Inputs(
         law=law,
         x=values["x"],

@@ -1,5 +1,6 @@
 """Where atoms come from: chunks of an array, a memory map or a stream, and the blocks of a dask array."""
 
+import importlib
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -54,8 +55,7 @@ def over_stream(state: State, chunks: Iterable[Any], rows: int) -> State:
 
 def over_dask(state: State, atoms: Any, weights: Any | None, rows: int) -> State:
     """Return the state after all blocks of a dask array, merged as a tree, wherever dask runs them."""
-    from dask.base import compute
-    from dask.delayed import delayed
+    dask = importlib.import_module("dask")
 
     if atoms.ndim != 2:
         raise ValueError(f"atoms must have shape (N, d); got {atoms.shape}.")
@@ -70,13 +70,13 @@ def over_dask(state: State, atoms: Any, weights: Any | None, rows: int) -> State
         else:
             edges = np.cumsum([0, *atoms.chunks[0]])
             parts = [weights[a:b] for a, b in itertools.pairwise(edges)]
-    one = delayed(over_array)
-    many = delayed(_merged)
-    begin = delayed(state)
+    one = dask.delayed(over_array)
+    many = dask.delayed(_merged)
+    begin = dask.delayed(state)
     states = [one(begin, block, part, rows) for block, part in zip(blocks, parts, strict=True)]
     while len(states) > 1:
         states = [many(states[i : i + FAN_IN]) for i in range(0, len(states), FAN_IN)]
-    result: State = compute(states[0])[0]  # type: ignore[no-untyped-call]
+    result: State = dask.compute(states[0])[0]
     return result
 
 
