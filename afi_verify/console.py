@@ -86,8 +86,11 @@ class Console:
             self._out.print(f"all: {_sum(results.checks)}")
 
     def written(self, page: Path) -> None:
-        """Say where the report is."""
+        """Say where the report is, and the replay scripts where there are any."""
         self._out.print(f"report: {page}")
+        scripts = page.parent / "replay"
+        if scripts.is_dir() and any(scripts.iterdir()):
+            self._out.print(f"replay scripts: {scripts}")
 
     def claims(self, claims: Sequence[Claim]) -> None:
         """Show the catalogue."""

@@ -139,12 +139,13 @@ $case
 What must hold: $statement
 
 Needs NumPy, what the implementation needs, and the implementation itself; not afi-verify.
-Usage: python replay.py [adapter.py]
+Usage: python replay.py [adapter.py]; exit status 1 if the answer is wrong again, 0 if it is right.
 """
 
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import types
 
@@ -188,6 +189,9 @@ class Adapter:
 
 def load_function():
     if SOURCE.endswith(".py"):
+        if not os.path.exists(SOURCE):
+            print("there is no", SOURCE, "here; give its path: python replay.py path/to/adapter.py", file=sys.stderr)
+            sys.exit(2)
         stand_in = types.ModuleType("afi_verify")
         stand_in.verify = stand_in.parametrize_with_checks = lambda *args, **kwargs: None
         stand_in.Adapter = Adapter

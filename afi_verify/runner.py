@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ class Report:
         return self.results.exit_status == 0
 
     def write(self, folder: str | Path) -> Path:
-        """Write ``results.json`` and ``index.html`` into ``folder``; return the path of the page.
+        """Write ``results.json``, ``index.html`` and the replay scripts into ``folder``; return the page's path.
 
         Raises
         ------
@@ -46,7 +47,18 @@ class Report:
         folder.mkdir(parents=True, exist_ok=True)
         write_results(self.results, folder / "results.json")
         write_report(folder / "results.json", folder / "index.html")
+        self._write_scripts(folder / "replay")
         return folder / "index.html"
+
+    def _write_scripts(self, folder: Path) -> None:
+        for old in folder.glob("*.py"):
+            old.unlink()
+        for check in self.results.checks:
+            for kind, example in (("simplest", check.simplest), ("worst", check.worst)):
+                if example is not None and example.script:
+                    folder.mkdir(exist_ok=True)
+                    name = re.sub(r"[^\w.-]+", "-", f"{check.id}-{kind}.py")
+                    (folder / name).write_text(example.script, encoding="utf-8")
 
 
 def verify(

@@ -1,5 +1,6 @@
 """One call of ``afi-verify run``: load, verify, write; what is unusable does not stop the rest."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from afi_verify.console import Console
 from afi_verify.errors import UnusableError
 from afi_verify.loading import load_adapters
 from afi_verify.planning import Plan, planned_checks
-from afi_verify.results import Problem, Results
+from afi_verify.results import Problem, Results, Verdict
 from afi_verify.runner import Report, run_plan
 
 
@@ -32,6 +33,10 @@ def run_session(plan: Plan, files: Sequence[str], *, strict: bool, report: Path 
     planned = sum(len(planned_checks(adapter, plan)) for adapter in adapters)
     with console.progress(planned) as listener:
         results = run_plan(plan, adapters, strict=strict, problems=problems, listener=listener)
+    if adapters and all(check.verdict is Verdict.NOT_PROVIDED for check in results.checks):
+        nothing = Problem("", "Nothing was verified: no adapter provides a role that was asked for, on such data.")
+        console.problem(nothing.message)
+        results = dataclasses.replace(results, problems=(*results.problems, nothing))
     console.summary(results)
     if report is not None:
         try:
