@@ -282,7 +282,7 @@ def _build_gaussian_mixture(
         eps_kind=eps_kind,
         strided=strided,
         seed=seed,
-        key=("gaussian-mixture", sizes, shape, radius, offset, weights_kind, noise, fine, seed),
+        key=("gaussian-mixture", sizes, shape, radius, offset, weights_kind, noise, fine, seed, eps_kind),
     )
 
 
