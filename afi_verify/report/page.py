@@ -25,7 +25,7 @@ DETAILS = (Detail(12, 100_000), Detail(8, 20_000), Detail(8, 0), Detail(5, 0))
 
 def render(results: Results) -> str:
     """Render the report of one run as a single HTML document, in as much detail as it has room for."""
-    template = _environment().get_template("report.html.jinja")
+    template = make_environment().get_template("report.html.jinja")
     html = ""
     for detail in DETAILS:
         page = arrange(results, detail)
@@ -48,20 +48,21 @@ def embed_json(value: Any) -> Markup:
 
 
 def _assets(page: Page) -> dict[str, Any]:
-    style, script = _read("report.css"), _read("report.js")
+    style, script = read_asset("report.css"), read_asset("report.js")
     code, packed_code = _plotting_code()
     hashes = [script, code] if page.charts["plots"] else [script]
     return {
         "style": Markup(style),  # noqa: S704 - the package's own file
         "script": Markup(script),  # noqa: S704 - the package's own file
-        "policy": _policy(style, hashes),
+        "policy": content_policy(style, hashes),
         "plotting_code": packed_code if page.charts["plots"] else "",
         "charts_json": embed_json(page.charts),
         "packed_scripts": _pack(json.dumps(page.packed_scripts)) if page.packed_scripts else "",
     }
 
 
-def _policy(style: str, scripts: list[str]) -> str:
+def content_policy(style: str, scripts: list[str]) -> str:
+    """Return the Content-Security-Policy of a page with one style element and these scripts."""
     # The page may run the scripts with these hashes and nothing else, so that text which slipped through the
     # escaping still could not run. Vega would need 'unsafe-eval' for its expressions; report.js therefore
     # has them interpreted (`ast: true`).
@@ -87,12 +88,14 @@ def _plotting_code() -> tuple[str, str]:
     return code, _pack(code)
 
 
-def _read(name: str) -> str:
+def read_asset(name: str) -> str:
+    """Return the text of one of the package's own files."""
     return resources.files("afi_verify.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def make_environment() -> jinja2.Environment:
+    """Return the templates' environment, in which all text is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("afi_verify.report"),
         autoescape=True,
