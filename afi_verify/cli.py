@@ -1,4 +1,4 @@
-"""The command line: ``afi-verify run`` and ``afi-verify list``."""
+"""The command line: ``afi-verify run``, ``list`` and ``bench``."""
 
 import contextlib
 import json
@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from afi_verify.bench.cli import app as bench
+
 app = typer.Typer(
     name="afi-verify",
     help="Is your code for the Fisher information of diffusion models right, and how accurate is it?",
@@ -16,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(bench)
 
 UNUSABLE = 2
 

@@ -23,7 +23,7 @@ METHODS = {
 
 _PEAK = """
 import json, pathlib, re, sys
-from afi_verify.oracle_bench import make_methods
+from afi_verify.bench.oracle import make_methods
 name, batch, atoms, dimension, log_snr = json.loads(sys.argv[1])
 methods = make_methods(batch, atoms, dimension, log_snr)
 small = make_methods(batch, 16, 64, log_snr)

@@ -1,0 +1,1 @@
+"""Benchmarks of afi-verify itself: how fast and how accurate its oracles are."""
