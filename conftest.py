@@ -1,8 +1,8 @@
-"""Make the tests see one copy of the three packages.
+"""Make the tests see one copy of the three packages, and one another.
 
 `python -m pytest` puts this folder at the head of sys.path, where `afi_verify/` would shadow one third of a regular
-install and leave the other two thirds to it. At the end of sys.path it is still there for an editable install, which
-resolves all three packages here.
+install and leave the other two thirds to it. At the end of sys.path it serves an editable install, which resolves all
+three packages here, and `from tests.zoo.specimen import MUTANTS` in any.
 """
 
 import os
@@ -16,4 +16,4 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(_variable, "1")
 
 _heads = [path for path in sys.path if Path(path or os.curdir).resolve() == _HERE]
-sys.path[:] = [path for path in sys.path if path not in _heads] + ([str(_HERE)] if _heads else [])
+sys.path[:] = [path for path in sys.path if path not in _heads] + [str(_HERE)]
