@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from afi_verify.bench.cli import app as bench
+from afi_verify.cases.commands import app as cases
 
 app = typer.Typer(
     name="afi-verify",
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 
 app.add_typer(bench)
+app.add_typer(cases)
 
 UNUSABLE = 2
 
