@@ -54,6 +54,11 @@ def run_check(check: Check, plan: Plan) -> CheckResult:
     return _accuse(check, subject, findings, simplest)
 
 
+def broken_result(check: Check, message: str) -> CheckResult:
+    """Return the result of a check that ended without findings."""
+    return _result(check, Verdict.ERROR, message, [])
+
+
 def _demand(subject: Subject) -> Demand:
     adapter, claim = subject.adapter, subject.provided.claim
     return Demand(

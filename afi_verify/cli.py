@@ -24,6 +24,7 @@ app.add_typer(bench)
 app.add_typer(cases)
 
 UNUSABLE = 2
+INTERRUPTED = 130  # as a shell says it of what SIGINT ended
 
 
 @app.callback(invoke_without_command=True)
@@ -63,6 +64,9 @@ def run(
         Path | None,
         typer.Option(metavar="FILE.npy", help="Weights of the atoms, shape (N,); uniform when left out."),
     ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Run checks on so many processes; same results.")
+    ] = 1,
 ) -> None:
     """Verify adapters: a verdict per claim.
 
@@ -88,10 +92,13 @@ def run(
         )
         # Standard output is ours alone: what the code under test prints would end up amid the JSON.
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-            results = run_session(plan, adapters or [], strict=strict, report=report, console=console)
+            results = run_session(plan, adapters or [], strict=strict, report=report, console=console, jobs=jobs)
     except UnusableError as error:
         console.problem(str(error))
         raise typer.Exit(UNUSABLE) from None
+    except KeyboardInterrupt:
+        console.problem("interrupted: nothing was written.")
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         sys.stdout.write(to_json(results))
     raise typer.Exit(results.exit_status)

@@ -225,7 +225,8 @@ def _flat_shape(shape: tuple[int, ...], event: tuple[int, ...]) -> tuple[int, ..
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    text = str(error).encode(errors="replace").decode()  # UTF-8 cannot hold half a surrogate pair
+    lines = text.strip().splitlines()
     return lines[0][:300].rstrip(".") if lines else "(no message)"
 
 

@@ -1,22 +1,28 @@
 """Running the checks of adapters, one after the other, and putting together what was found."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import os
 import platform
 import re
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 from afi_properties.problem import Array
 from afi_verify.adapter import Adapter
 from afi_verify.backends import load_backend
 from afi_verify.checks import run_check
+from afi_verify.conditions import fixed_conditions
 from afi_verify.errors import UnusableError
-from afi_verify.planning import Check, Plan, make_plan, planned_checks
+from afi_verify.planning import Check, Plan, make_plan, planned_checks, why_not
 from afi_verify.profiles import DEFAULT_PROFILE
 from afi_verify.results import AdapterResult, CheckResult, Problem, Results, Verdict, write_results
+
+Event = tuple[Check, CheckResult | None, float]
+"""A check, its result (``None``: it begins) and the seconds that it took."""
 
 Listener = Callable[[Check, CheckResult | None], None]
 """Told of each check before it runs (``None``) and after."""
@@ -70,6 +76,7 @@ def verify(
     roles: Sequence[str] = (),
     data: Array | None = None,
     weights: Array | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Verify adapters and return what was found.
 
@@ -91,6 +98,9 @@ def verify(
         Atoms of your own, shape (N, d) or (N, *event_shape), to check on over the whole range of noise.
     weights
         Their weights, shape (N,), summing to 1; uniform when left out.
+    jobs
+        How many processes run checks; with 1, this one. The results are the same. Functions that cannot be sent to
+        another process are verified in this one, with a warning that says why.
 
     Raises
     ------
@@ -101,7 +111,7 @@ def verify(
     if not adapters:
         raise UnusableError("There is nothing to verify: pass at least one Adapter.")
     plan = make_plan(profile=profile, seed=seed, scenarios=scenarios, roles=roles, data=data, weights=weights)
-    return Report(run_plan(plan, adapters, strict=strict))
+    return Report(run_plan(plan, adapters, strict=strict, jobs=jobs))
 
 
 def run_plan(
@@ -111,14 +121,19 @@ def run_plan(
     strict: bool = False,
     problems: Sequence[Problem] = (),
     listener: Listener | None = None,
+    jobs: int = 1,
 ) -> Results:
     """Run every check that ``plan`` makes of ``adapters``; ``problems`` are what was unusable before.
+
+    With more than one of ``jobs``, checks run on so many worker processes; the results are the same.
 
     Raises
     ------
     UnusableError
         If two adapters have the same name and dtype, or a backend is not installed.
     """
+    if jobs < 1:
+        raise UnusableError(f"jobs must be at least 1; got {jobs}.")
     _require_distinct(adapters)
     for adapter in adapters:
         load_backend(adapter.backend, adapter.dtype, adapter.device)
@@ -127,15 +142,15 @@ def run_plan(
     planned = [planned_checks(adapter, plan) for adapter in adapters]
     results: dict[str, CheckResult] = {}
     # Claim by claim, not adapter by adapter: the truth of a case is computed once for all adapters.
-    for check in (check for same_claim in zip(*planned, strict=True) for check in same_claim):
-        if listener is not None:
-            listener(check, None)
-        before = time.perf_counter()
-        results[check.id] = run_check(check, plan)
-        if results[check.id].verdict is not Verdict.NOT_PROVIDED:
-            seconds[check.id] = time.perf_counter() - before
-        if listener is not None:
-            listener(check, results[check.id])
+    ordered = [check for same_claim in zip(*planned, strict=True) for check in same_claim]
+    with contextlib.closing(_run(plan, adapters, ordered, jobs)) as events:
+        for check, result, took in events:
+            if listener is not None:
+                listener(check, result)
+            if result is not None:
+                results[check.id] = result
+                if result.verdict is not Verdict.NOT_PROVIDED:
+                    seconds[check.id] = took
     outcomes = [
         AdapterResult(
             adapter.name,
@@ -155,9 +170,42 @@ def run_plan(
         strict=strict,
         adapters=tuple(outcomes),
         problems=tuple(problems),
-        environment=environment(),
+        environment=environment() | {"processes": str(jobs)},
         seconds=seconds,
     )
+
+
+def _run(plan: Plan, adapters: Sequence[Adapter], checks: Sequence[Check], jobs: int) -> Generator[Event, None, None]:
+    """Yield each check as it begins and as it ends."""
+    if jobs == 1:
+        for check in checks:
+            yield from _run_here(check, plan)
+        return
+    from afi_verify.workers import NotSentError, run_on_workers
+
+    for check in checks:
+        if why_not(check, plan) is not None:
+            yield from _run_here(check, plan)
+    runnable = [check for check in checks if why_not(check, plan) is None]
+    warned = set()
+    with contextlib.closing(run_on_workers(plan, adapters, runnable, jobs)) as events:
+        for check, outcome, took in events:
+            if not isinstance(outcome, NotSentError):
+                yield check, outcome, took
+                continue
+            if check.adapter not in warned:
+                warned.add(check.adapter)
+                message = f"The adapter {check.adapter.name!r} is verified in this process: {outcome}."
+                warnings.warn(message, stacklevel=2)
+            yield from _run_here(check, plan)
+
+
+def _run_here(check: Check, plan: Plan) -> Iterator[Event]:
+    yield check, None, 0.0
+    before = time.perf_counter()
+    with fixed_conditions():
+        result = run_check(check, plan)
+    yield check, result, time.perf_counter() - before
 
 
 def environment() -> dict[str, str]:

@@ -17,7 +17,9 @@ from afi_verify.results import Problem, Results, Verdict
 from afi_verify.runner import Report, run_plan
 
 
-def run_session(plan: Plan, files: Sequence[str], *, strict: bool, report: Path | None, console: Console) -> Results:
+def run_session(
+    plan: Plan, files: Sequence[str], *, strict: bool, report: Path | None, console: Console, jobs: int = 1
+) -> Results:
     """Verify the adapters in ``files`` (the shipped ones if there are none) and show what is found.
 
     Raises
@@ -32,7 +34,7 @@ def run_session(plan: Plan, files: Sequence[str], *, strict: bool, report: Path 
         console.problem(problem.message)
     planned = sum(len(planned_checks(adapter, plan)) for adapter in adapters)
     with console.progress(planned) as listener:
-        results = run_plan(plan, adapters, strict=strict, problems=problems, listener=listener)
+        results = run_plan(plan, adapters, strict=strict, problems=problems, listener=listener, jobs=jobs)
     if adapters and all(check.verdict is Verdict.NOT_PROVIDED for check in results.checks):
         nothing = Problem("", "Nothing was verified: no adapter provides a role that was asked for, on such data.")
         console.problem(nothing.message)

@@ -8,7 +8,7 @@ import typing
 from enum import Enum
 from typing import Any
 
-from afi_verify.results import SCHEMA, Results, count_verdicts
+from afi_verify.results import SCHEMA, CheckResult, Results, count_verdicts
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -47,6 +47,17 @@ def read_results(document: object) -> Results:
     for index, (adapter, entry) in enumerate(zip(results.adapters, document["adapters"], strict=True)):
         _check_sum(entry, count_verdicts(adapter.checks), f"adapters[{index}].sum")
     return results
+
+
+def read_check(document: object) -> CheckResult:
+    """Turn the parsed JSON of one check into a `CheckResult`.
+
+    Raises
+    ------
+    ValueError
+        If a field is missing or has the wrong type.
+    """
+    return typing.cast("CheckResult", _build(CheckResult, document, "check"))
 
 
 def _check_sum(entry: dict[str, Any], counted: dict[str, int], where: str) -> None:

@@ -1,0 +1,94 @@
+"""Adapters as bytes, for another process: by the file they come from, or by value."""
+
+import dataclasses
+import importlib
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+from afi_verify.adapter import Adapter
+from afi_verify.errors import UnusableError
+from afi_verify.loading import load_adapters
+
+
+@dataclasses.dataclass(frozen=True)
+class _InFile:
+    """An adapter that a file makes, or a module of ours; the functions tell whether it was changed afterwards."""
+
+    source: str
+    key: tuple[str, str]
+    functions: tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _ByValue:
+    options: dict[str, Any]
+    functions: list[tuple[str, Callable[..., Any]]]
+
+
+def pack(adapter: Adapter) -> bytes:
+    """Return an adapter as bytes that :func:`unpack` turns back into it in another process.
+
+    Functions of an importable module go by name; those of ``__main__``, closures and lambdas by value.
+
+    Raises
+    ------
+    UnusableError
+        If a function, or something that it refers to, cannot be sent.
+    """
+    if adapter.source:
+        key = (adapter.name, adapter.dtype)
+        return pickle.dumps(_InFile(adapter.source, key, tuple(sorted(adapter.functions))))
+    import cloudpickle
+
+    options = {name: value for name, value in vars(adapter).items() if name != "functions"}
+    functions = [(role, provided.function) for (role, _), provided in adapter.functions.items()]
+    try:
+        packed: bytes = cloudpickle.dumps(_ByValue(options, functions))
+    except Exception as error:  # whatever the functions refer to decides what it is
+        raise UnusableError(f"it cannot be sent to another process ({type(error).__name__}: {error})") from None
+    return packed
+
+
+def unpack(packed: bytes) -> Adapter:
+    """Return the adapter that was packed. Only for bytes from the process that started this one.
+
+    Raises
+    ------
+    UnusableError
+        If what the adapter needs cannot be imported here.
+    """
+    try:
+        parcel = pickle.loads(packed)  # noqa: S301 - from our own parent process
+        return _from_source(parcel) if isinstance(parcel, _InFile) else _from_value(parcel)
+    except UnusableError:
+        raise
+    except Exception as error:
+        raise UnusableError(f"it cannot be received by another process ({type(error).__name__}: {error})") from None
+
+
+def _from_source(parcel: _InFile) -> Adapter:
+    in_file = parcel.source.endswith(".py")
+    known = _loaded(parcel.source) if in_file else importlib.import_module(parcel.source).ADAPTERS
+    for adapter in known:
+        if (adapter.name, adapter.dtype) == parcel.key and tuple(sorted(adapter.functions)) == parcel.functions:
+            return adapter
+    raise UnusableError(f"{parcel.source} does not make it as it is here; was it changed after it was loaded?")
+
+
+_files: dict[str, list[Adapter]] = {}
+
+
+def _loaded(path: str) -> list[Adapter]:
+    """Adapters of one file share its module, as in the process that sent them."""
+    if path not in _files:
+        _files[path] = load_adapters(path)
+    return _files[path]
+
+
+def _from_value(parcel: _ByValue) -> Adapter:
+    adapter = Adapter(parcel.options["name"])
+    vars(adapter).update(parcel.options)
+    for role, function in parcel.functions:
+        adapter.provides(role, function)
+    return adapter
