@@ -1,15 +1,18 @@
 """The adapter: the few lines by which a codebase says which of its functions fill which roles."""
 
 import dataclasses
+import datetime
 import difflib
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from afi_properties.catalogue import ROLES, claims_of_role
 from afi_properties.claim import Claim
 from afi_verify.backends import BACKENDS, DTYPES
 from afi_verify.errors import UnusableError
+from afi_verify.known_failures import KnownFailure, make_known_failure
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -85,6 +88,7 @@ class Adapter:
         self.per_sample_noise = per_sample_noise
         self.source = ""  # the file or module it was found in, as the user named it
         self.functions: dict[tuple[str, str], Provided] = {}
+        self.known_failures: list[KnownFailure] = []
 
     def __repr__(self) -> str:
         return f"Adapter({self.name!r}, backend={self.backend!r}, dtype={self.dtype!r})"
@@ -116,6 +120,45 @@ class Adapter:
             )
         self.functions[key] = provided
         return function
+
+    def known_failure(
+        self,
+        check: str,
+        *,
+        reason: str,
+        ceiling: float,
+        until: datetime.date | str,
+        dtypes: Sequence[str] = (),
+        log_snr: tuple[float, float] = (-math.inf, math.inf),
+    ) -> None:
+        """Declare a failure that is known: within its scope it does not count for the exit status.
+
+        It is still shown, with its verdict. Outside the scope checks judge as always. A failure counts again, as
+        ``fail``, when its error exceeds the ceiling, when its date has passed, and when it is gone: when every check
+        that it names ran and none needed it.
+
+        Parameters
+        ----------
+        check
+            A role, ``"role/claim"`` or ``"role/claim/scenario"``.
+        reason
+            Why it fails; shown in every report.
+        ceiling
+            Largest error accepted, in multiples of the attainable error; above the limit of 16.
+        until
+            The last day on which it is accepted: a date, or text such as ``"2027-03-31"``.
+        dtypes
+            The precisions it is known in; all when left out.
+        log_snr
+            The range of log-SNR it is known in; all when left out.
+
+        Raises
+        ------
+        UnusableError
+            If an argument is not what it should be.
+        """
+        where = f"Adapter({self.name!r})"
+        self.known_failures.append(make_known_failure(where, check, reason, ceiling, until, dtypes, log_snr))
 
 
 def _inspect(adapter: str, role: str, function: Callable[..., Any]) -> Provided:

@@ -1,5 +1,6 @@
 """Running a check: one claim against one function, over drawn cases or over real data."""
 
+import dataclasses
 import math
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from afi_verify.counterexamples import describe, fits_in_a_script
 from afi_verify.drawing import draw_problems, shrink
 from afi_verify.examination import Finding, Kind, examine
 from afi_verify.handing import Subject
+from afi_verify.known_failures import KnownFailure, excusing, explain
 from afi_verify.planning import DRAWN_SCENARIOS, Check, Plan, why_not
 from afi_verify.reduction import with_fewer_atoms
 from afi_verify.results import CheckResult, Counterexample, FormulaMargin, Point, Verdict
@@ -34,6 +36,8 @@ def run_check(check: Check, plan: Plan) -> CheckResult:
     if reason is not None:
         return _result(check, Verdict.NOT_PROVIDED, reason, [])
     adapter = check.adapter
+    about_this = [failure for failure in adapter.known_failures if failure.names(check.id)]
+    accepted = [failure for failure in about_this if plan.today <= failure.until]
     provided = adapter.functions[check.claim.role, check.claim.family]
     subject = Subject(adapter, load_backend(adapter.backend, adapter.dtype, adapter.device), provided)
     if check.scenario in DRAWN_SCENARIOS:
@@ -43,15 +47,40 @@ def run_check(check: Check, plan: Plan) -> CheckResult:
         findings = draw_problems(demand, lambda problem: examine(subject, problem), plan.profile, seed)
     else:
         findings = [examine(subject, problem) for problem in _real_problems(subject, check.scenario, plan)]
-    weightiest = _weightiest(findings)
-    if weightiest.kind is Kind.RIGHT:
+    known = [finding for finding in findings if _excuses(finding, accepted)]
+    new = [finding for finding in findings if finding not in known]
+    if all(finding.kind is Kind.RIGHT for finding in findings):
         return _acquit(check, findings)
+    if all(finding.kind is Kind.RIGHT for finding in new):
+        blamed, accepted = known, []
+    else:
+        blamed = new
+    weightiest = _weightiest(blamed)
     if check.scenario in DRAWN_SCENARIOS:
-        kind = weightiest.kind
-        simplest = shrink(demand, lambda problem: examine(subject, problem), kind, seed) or weightiest
+
+        def look(problem: Problem) -> Finding:
+            finding = examine(subject, problem)
+            return dataclasses.replace(finding, kind=Kind.RIGHT) if _excuses(finding, accepted) else finding
+
+        simplest = shrink(demand, look, weightiest.kind, seed) or weightiest
     else:
         simplest = with_fewer_atoms(subject, weightiest)
-    return _accuse(check, subject, findings, simplest)
+    result = _accuse(check, subject, findings, blamed, simplest)
+    if blamed is known:
+        reasons = {failure.reason: None for finding in known for failure in _excuses(finding, about_this)}
+        return dataclasses.replace(result, known_failure="; ".join(reasons))
+    why = [explain(about_this, plan.today, finding.errors, finding.problem.log_snr) for finding in blamed]
+    said = max(why, key=len)
+    if said:
+        return dataclasses.replace(result, verdict=Verdict.FAIL, message=f"{result.message} {said}")
+    return result
+
+
+def _excuses(finding: Finding, accepted: list[KnownFailure]) -> list[KnownFailure]:
+    """Return the known failures that excuse a finding; what broke is never excused."""
+    if finding.kind not in (Kind.WRONG, Kind.INACCURATE):
+        return []
+    return excusing(accepted, finding.errors, finding.problem.log_snr)
 
 
 def broken_result(check: Check, message: str) -> CheckResult:
@@ -92,11 +121,13 @@ def _acquit(check: Check, findings: list[Finding]) -> CheckResult:
     return _result(check, Verdict.VACUOUS, message, findings)
 
 
-def _accuse(check: Check, subject: Subject, findings: list[Finding], simplest: Finding) -> CheckResult:
-    weightiest = _weightiest(findings)
-    same = sum(finding.kind is weightiest.kind for finding in findings)
+def _accuse(
+    check: Check, subject: Subject, findings: list[Finding], blamed: list[Finding], simplest: Finding
+) -> CheckResult:
+    weightiest = _weightiest(blamed)
+    same = sum(finding.kind is weightiest.kind for finding in blamed)
     message = f"{weightiest.message} So in {same} of {len(findings)} cases."
-    scriptable = [f for f in findings if fits_in_a_script(f) and f.kind is weightiest.kind]
+    scriptable = [f for f in blamed if fits_in_a_script(f) and f.kind is weightiest.kind]
     worst = _weightiest(scriptable) if scriptable else weightiest
     return _result(
         check,

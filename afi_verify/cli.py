@@ -74,6 +74,8 @@ def run(
     or vacuous); 2 an adapter or an argument is unusable.
     """
     # Imported here so that --help answers at once.
+    import datetime
+
     from afi_verify.console import Console
     from afi_verify.errors import UnusableError
     from afi_verify.planning import make_plan
@@ -89,6 +91,7 @@ def run(
             roles=role or [],
             data=load_array(data) if data is not None else None,
             weights=load_array(weights) if weights is not None else None,
+            today=datetime.date.today(),
         )
         # Standard output is ours alone: what the code under test prints would end up amid the JSON.
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):

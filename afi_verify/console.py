@@ -73,6 +73,8 @@ class Console:
                 continue
             self._out.print()
             self._out.print(rich.text.Text(f"{check.verdict.value}: {check.id}", style=_STYLES[check.verdict]))
+            if check.known_failure is not None:
+                self._out.print(f"  known failure: {check.known_failure}")
             self._out.print(f"  what must hold: {check.statement}")
             self._out.print(f"  {check.message}")
             if check.simplest is not None:
@@ -111,10 +113,14 @@ def _line(result: CheckResult) -> rich.text.Text:
     line.append(result.id, style="default")
     if result.worst_error is not None:
         line.append(f"  worst error {result.worst_error:.2g} of {result.limit:g}", style="dim")
+    if result.known_failure is not None:
+        line.append("  known failure", style="dim")
     return line
 
 
 def _sum(checks: Sequence[CheckResult]) -> str:
     counts = count_verdicts(checks)
     planned = counts.pop("planned")
-    return f"planned {planned} = " + " + ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    known = sum(check.known_failure is not None for check in checks)
+    text = f"planned {planned} = " + " + ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return f"{text}; known failures among them: {known}" if known else text

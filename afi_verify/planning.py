@@ -1,6 +1,7 @@
 """What is to be checked: a plan, and the checks that it makes of an adapter."""
 
 import dataclasses
+import datetime
 import math
 from collections.abc import Sequence
 
@@ -39,6 +40,7 @@ class Plan:
     scenarios: tuple[str, ...]
     roles: tuple[str, ...]
     own_data: Atoms | None
+    today: datetime.date = datetime.date.min  # known failures are accepted until a date
 
     def atoms_of(self, scenario: str) -> Atoms:
         """Return the real data of a scenario."""
@@ -70,8 +72,11 @@ def make_plan(
     roles: Sequence[str],
     data: Array | None,
     weights: Array | None,
+    today: datetime.date = datetime.date.min,
 ) -> Plan:
     """Return a plan; without ``scenarios``, all of them, or only the own data where there is some.
+
+    ``today`` decides whether a known failure is past its date.
 
     Raises
     ------
@@ -89,7 +94,7 @@ def make_plan(
     if data is not None:
         own = _own_data(data, weights)
         chosen = (*chosen, OWN_DATA)
-    return Plan(profile_named(profile), seed, chosen or SCENARIOS, tuple(roles), own)
+    return Plan(profile_named(profile), seed, chosen or SCENARIOS, tuple(roles), own, today)
 
 
 def _own_data(data: Array, weights: Array | None) -> Atoms:

@@ -85,6 +85,7 @@ class CheckResult:
     points: tuple[Point, ...] = ()
     simplest: Counterexample | None = None
     worst: Counterexample | None = None
+    known_failure: str | None = None  # the declared reason, where that is why the verdict does not count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +135,7 @@ class Results:
         bad = {Verdict.FAIL, Verdict.ERROR, Verdict.UNDECIDED}
         if self.strict:
             bad |= {Verdict.INACCURATE, Verdict.VACUOUS}
-        return int(any(check.verdict in bad for check in self.checks))
+        return int(any(check.verdict in bad and check.known_failure is None for check in self.checks))
 
 
 def count_verdicts(checks: Iterable[CheckResult]) -> dict[str, int]:
@@ -150,6 +151,7 @@ def to_json(results: Results) -> str:
     document = dataclasses.asdict(results)
     document["exit_status"] = results.exit_status
     document["sum"] = count_verdicts(results.checks)
+    document["known_failures"] = sum(check.known_failure is not None for check in results.checks)
     for adapter, entry in zip(results.adapters, document["adapters"], strict=True):
         entry["sum"] = count_verdicts(adapter.checks)
     return json.dumps(_jsonable(document), indent=1, allow_nan=False) + "\n"

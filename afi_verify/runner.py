@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import importlib.metadata
 import os
 import platform
@@ -17,7 +18,8 @@ from afi_verify.backends import load_backend
 from afi_verify.checks import run_check
 from afi_verify.conditions import fixed_conditions
 from afi_verify.errors import UnusableError
-from afi_verify.planning import Check, Plan, make_plan, planned_checks, why_not
+from afi_verify.known_failures import without_stale
+from afi_verify.planning import SCENARIOS, Check, Plan, make_plan, planned_checks, why_not
 from afi_verify.profiles import DEFAULT_PROFILE
 from afi_verify.results import AdapterResult, CheckResult, Problem, Results, Verdict, write_results
 
@@ -77,6 +79,7 @@ def verify(
     data: Array | None = None,
     weights: Array | None = None,
     jobs: int = 1,
+    today: datetime.date | None = None,
 ) -> Report:
     """Verify adapters and return what was found.
 
@@ -101,6 +104,8 @@ def verify(
     jobs
         How many processes run checks; with 1, this one. The results are the same. Functions that cannot be sent to
         another process are verified in this one, with a warning that says why.
+    today
+        The day on which known failures are accepted or past their date; the clock's when left out.
 
     Raises
     ------
@@ -110,7 +115,15 @@ def verify(
     """
     if not adapters:
         raise UnusableError("There is nothing to verify: pass at least one Adapter.")
-    plan = make_plan(profile=profile, seed=seed, scenarios=scenarios, roles=roles, data=data, weights=weights)
+    plan = make_plan(
+        profile=profile,
+        seed=seed,
+        scenarios=scenarios,
+        roles=roles,
+        data=data,
+        weights=weights,
+        today=today or datetime.date.today(),
+    )
     return Report(run_plan(plan, adapters, strict=strict, jobs=jobs))
 
 
@@ -151,6 +164,12 @@ def run_plan(
                 results[check.id] = result
                 if result.verdict is not Verdict.NOT_PROVIDED:
                     seconds[check.id] = took
+    for adapter, checks in zip(adapters, planned, strict=True):
+        if adapter.known_failures:
+            everything = dataclasses.replace(plan, scenarios=SCENARIOS, roles=())
+            in_full = [check.id for check in planned_checks(adapter, everything) if why_not(check, everything) is None]
+            found = {check.id: results[check.id] for check in checks}
+            results |= without_stale(adapter.known_failures, found, in_full)
     outcomes = [
         AdapterResult(
             adapter.name,
@@ -170,7 +189,7 @@ def run_plan(
         strict=strict,
         adapters=tuple(outcomes),
         problems=tuple(problems),
-        environment=environment() | {"processes": str(jobs)},
+        environment=environment() | {"processes": str(jobs), "date": plan.today.isoformat()},
         seconds=seconds,
     )
 

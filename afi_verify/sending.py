@@ -13,11 +13,11 @@ from afi_verify.loading import load_adapters
 
 @dataclasses.dataclass(frozen=True)
 class _InFile:
-    """An adapter that a file makes, or a module of ours; the functions tell whether it was changed afterwards."""
+    """An adapter that a file makes, or a module of ours; its content tells whether it was changed afterwards."""
 
     source: str
     key: tuple[str, str]
-    functions: tuple[tuple[str, str], ...]
+    content: tuple[Any, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ def pack(adapter: Adapter) -> bytes:
     """
     if adapter.source:
         key = (adapter.name, adapter.dtype)
-        return pickle.dumps(_InFile(adapter.source, key, tuple(sorted(adapter.functions))))
+        return pickle.dumps(_InFile(adapter.source, key, _content(adapter)))
     import cloudpickle
 
     options = {name: value for name, value in vars(adapter).items() if name != "functions"}
@@ -71,9 +71,14 @@ def _from_source(parcel: _InFile) -> Adapter:
     in_file = parcel.source.endswith(".py")
     known = _loaded(parcel.source) if in_file else importlib.import_module(parcel.source).ADAPTERS
     for adapter in known:
-        if (adapter.name, adapter.dtype) == parcel.key and tuple(sorted(adapter.functions)) == parcel.functions:
+        if (adapter.name, adapter.dtype) == parcel.key and _content(adapter) == parcel.content:
             return adapter
     raise UnusableError(f"{parcel.source} does not make it as it is here; was it changed after it was loaded?")
+
+
+def _content(adapter: Adapter) -> tuple[Any, ...]:
+    """Return what may have been added since the adapter was made."""
+    return (tuple(sorted(adapter.functions)), tuple(adapter.known_failures))
 
 
 _files: dict[str, list[Adapter]] = {}

@@ -38,33 +38,37 @@ def headline(results: Results) -> Headline:
         failed = f"{counts['fail']} of {plural(ran, 'check')} failed"
         broke = f"{counts['error']} gave no usable answer"
         parts = [failed, *[broke] * bool(counts[Verdict.ERROR]), *[unusable] * bool(results.problems)]
-        return Headline(Verdict.FAIL, f"Not right: {', '.join(parts)}.", _detail(counts))
+        return Headline(Verdict.FAIL, f"Not right: {', '.join(parts)}.", _detail(results, counts))
     if results.problems:
-        return Headline(Verdict.ERROR, f"Not verified: {unusable}.", _detail(counts))
+        return Headline(Verdict.ERROR, f"Not verified: {unusable}.", _detail(results, counts))
     if ran == 0:
-        return Headline(Verdict.VACUOUS, "Nothing was verified: no check ran.", _detail(counts))
+        return Headline(Verdict.VACUOUS, "Nothing was verified: no check ran.", _detail(results, counts))
     if counts[Verdict.ERROR]:
         broke = f"{counts['error']} of {plural(ran, 'check')} gave no usable answer"
-        return Headline(Verdict.ERROR, f"Not verified: {broke}.", _detail(counts))
+        return Headline(Verdict.ERROR, f"Not verified: {broke}.", _detail(results, counts))
     if counts[Verdict.UNDECIDED]:
         open_ = f"{counts['undecided']} of {plural(ran, 'check')} could not be decided"
-        return Headline(Verdict.UNDECIDED, f"Not settled: {open_}.", _detail(counts))
+        return Headline(Verdict.UNDECIDED, f"Not settled: {open_}.", _detail(results, counts))
     if counts[Verdict.INACCURATE]:
         loses = f"{counts['inaccurate']} of {plural(ran, 'check')} lose digits they could have kept"
-        return Headline(Verdict.INACCURATE, f"Right formulas, inaccurate code: {loses}.", _detail(counts))
+        return Headline(Verdict.INACCURATE, f"Right formulas, inaccurate code: {loses}.", _detail(results, counts))
     if counts[Verdict.VACUOUS]:
         blind = f"{counts['vacuous']} of {plural(ran, 'check')} could not have told"
-        return Headline(Verdict.VACUOUS, f"Nothing wrong found, but {blind}.", _detail(counts))
+        return Headline(Verdict.VACUOUS, f"Nothing wrong found, but {blind}.", _detail(results, counts))
     passed = "the one check that ran passes" if ran == 1 else f"all {ran} checks that ran pass"
-    return Headline(Verdict.PASS, f"Right: {passed}.", _detail(counts))
+    return Headline(Verdict.PASS, f"Right: {passed}.", _detail(results, counts))
 
 
-def _detail(counts: dict[str, int]) -> str:
-    missing = counts[Verdict.NOT_PROVIDED]
-    if not missing:
-        return ""
-    verb = "was" if missing == 1 else "were"
-    return f"{plural(missing, 'planned check')} {verb} not run because the adapter does not provide the role."
+def _detail(results: Results, counts: dict[str, int]) -> str:
+    sentences = []
+    if known := sum(check.known_failure is not None for check in results.checks):
+        sentences.append(f"{plural(known, 'check')} of those that do not pass {'is' if known == 1 else 'are'} known.")
+    if missing := counts[Verdict.NOT_PROVIDED]:
+        verb = "was" if missing == 1 else "were"
+        sentences.append(
+            f"{plural(missing, 'planned check')} {verb} not run because the adapter does not provide the role."
+        )
+    return " ".join(sentences)
 
 
 def accuracy(results: Results) -> str:
@@ -87,11 +91,12 @@ def next_steps(checks: Sequence[CheckResult]) -> list[int]:
     """Return the positions of the checks to look at first, at most `MOST_STEPS`.
 
     One per role before a second of the same role: a broken function often fails several claims at once.
-    Roles that are not provided are no step: only the user knows whether the code should have them.
+    Roles that are not provided are no step: only the user knows whether the code should have them. Nor are known
+    failures.
     """
     wanted = URGENCY[:-1]
     order = sorted(
-        (index for index, check in enumerate(checks) if check.verdict in wanted),
+        (i for i, check in enumerate(checks) if check.verdict in wanted and check.known_failure is None),
         key=lambda index: wanted.index(checks[index].verdict),
     )
     seen: set[tuple[str, ...]] = set()

@@ -56,6 +56,8 @@ TERMS: dict[str, str] = {
     "plots": "One dot per bin of log-SNR, at its worst error: filled where some point of the bin could tell "
     "right from wrong, hollow where none could, a triangle at the top where the answer was not finite. The "
     "line is the median. All plots of a page share the axis of log-SNR.",
+    "known failure": "A failure that the adapter declares, with a reason, a ceiling for its error and a date. Its "
+    "verdict stands, but does not count for the exit status.",
     "log-SNR": "log(α²/σ²): large where there is little noise, negative where noise dominates.",
 }
 
