@@ -73,16 +73,45 @@ class Components(NamedTuple):
     precisions: Array  # (K, d, d): inverses of the diffused covariances
 
 
-def components(
-    x: Array, alpha: float, sigma: float, means: Array, covariances: Array, weights: Array, log_determinant: float = 1
-) -> Components:
-    """Of a mixture at one noise level, by Cholesky factors; ``log_determinant`` multiplies that term of the logits."""
-    identity = np.eye(x.shape[1], dtype=x.dtype)
-    factors = np.linalg.cholesky(alpha**2 * covariances + sigma**2 * identity)
+def diffuse(covariances: Array, alpha: float, sigma: float) -> Array:
+    """Covariances (K, d, d) of the components at a noise level."""
+    return alpha**2 * covariances + sigma**2 * np.eye(covariances.shape[1], dtype=covariances.dtype)
+
+
+def components(x: Array, centres: Array, diffused: Array, weights: Array, log_determinant: float = 1) -> Components:
+    """Of a mixture with ``centres`` (K, d) and covariances ``diffused`` (K, d, d), by Cholesky factors.
+
+    ``log_determinant`` multiplies the determinants' term of the logits.
+    """
+    factors = np.linalg.cholesky(diffused)
     inverses = np.linalg.inv(factors)
-    precisions = inverses.swapaxes(1, 2) @ inverses
-    differences = x[:, None] - alpha * means
-    whitened = np.einsum("kij,bkj->bki", inverses, differences)
+    whitened = np.einsum("kij,bkj->bki", inverses, x[:, None] - centres)
     halves = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
     logits = np.log(weights) - (whitened**2).sum(axis=2) / 2 - log_determinant * halves
-    return Components(softmax(logits), -np.einsum("kji,bkj->bki", inverses, whitened), precisions)
+    scores = -np.einsum("kji,bkj->bki", inverses, whitened)
+    return Components(softmax(logits), scores, inverses.swapaxes(1, 2) @ inverses)
+
+
+def mixture_score(c: Components) -> Array:
+    """Score of the mixture, (B, d)."""
+    return np.asarray(np.einsum("bk,bkd->bd", c.posterior, c.scores))
+
+
+def mixture_fisher(c: Components) -> Array:
+    """Fisher matrix of the mixture, (B, d, d): mean of the precisions less the covariance of the scores."""
+    spread = np.sqrt(c.posterior)[:, :, None] * (c.scores - mixture_score(c)[:, None])
+    return np.asarray(np.einsum("bk,kde->bde", c.posterior, c.precisions) - spread.swapaxes(1, 2) @ spread)
+
+
+def mixture_product(c: Components, v: Array) -> Array:
+    """Fisher matrix of the mixture times ``v``, (B, d)."""
+    inner = np.einsum("bkd,bd->bk", c.scores - mixture_score(c)[:, None], v)
+    between = np.einsum("bk,bkd->bd", c.posterior * inner, c.scores - mixture_score(c)[:, None])
+    return np.asarray(np.einsum("bk,kde,be->bd", c.posterior, c.precisions, v) - between)
+
+
+def mixture_trace(c: Components) -> Array:
+    """Trace of the mixture's Fisher matrix, (B,)."""
+    spread = c.scores - mixture_score(c)[:, None]
+    within = c.posterior @ np.trace(c.precisions, axis1=1, axis2=2)
+    return np.asarray(within - (c.posterior * (spread**2).sum(axis=2)).sum(axis=1))

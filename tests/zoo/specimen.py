@@ -30,10 +30,11 @@ class Fault(StrEnum):
     SIGN = "sign"
     TERM_DROPPED = "term dropped"
     TERM_DOUBLED = "term doubled"
+    TERM_ADDED = "term added"  # one that does not belong there
     ONE_OVER_D = "1/d"  # a factor d too many or missing
     CONSTANT = "constant factor"  # a factor that depends on nothing, or on N alone
     TRANSPOSED = "transposed"
-    DIAGONAL = "diagonal"  # another part of a matrix than its diagonal, or its diagonal for all of it
+    DIAGONAL = "diagonal"  # another part or norm of a matrix than its trace
     WEIGHTS_IGNORED = "weights ignored"
     WEIGHTS_WRONG = "weights wrong"  # the right weights to a wrong power, or other ones
     WEIGHTS_UNNORMALISED = "weights unnormalised"
@@ -42,7 +43,8 @@ class Fault(StrEnum):
     UNDERFLOW = "underflow"  # exponentials without their maximum subtracted
     CLIPPED = "clipped"  # a number kept within bounds that it can rightly leave
     EPSILON = "epsilon in denominator"  # a small number added to a divisor, or to a diagonal
-    TRUNCATED = "truncated"  # the nearest atoms, the largest eigenvalues, the first terms
+    TRUNCATED = "truncated"  # some of the atoms for all of them
+    STRUCTURE = "structure assumed"  # a covariance taken for diagonal, circulant, of low rank
     WRONG_AXIS = "wrong axis"
     BATCH = "batch mixed up"  # an answer depends on the other points of its batch
     BATCH_NOISE = "per-batch noise"  # one noise level for all points of a batch
