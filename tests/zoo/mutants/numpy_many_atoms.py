@@ -47,9 +47,10 @@ def mean_of_means_of_512(x, alpha, sigma, data):
 def rank_32(x, alpha, sigma, data, weights):
     p = posterior(x, alpha, sigma, data, weights)
     residuals = np.sqrt(p)[:, :, None] * centred(p, data)
-    _, values, vectors = np.linalg.svd(residuals, full_matrices=False)
-    root = values[:, :32, None] * vectors[:, :32]
-    return np.eye(x.shape[1], dtype=x.dtype) / sigma**2 - alpha**2 / sigma**4 * root.swapaxes(1, 2) @ root
+    if min(data.shape) > 32:
+        _, _, vectors = np.linalg.svd(residuals, full_matrices=False)
+        residuals = residuals @ vectors[:, :32].swapaxes(1, 2) @ vectors[:, :32]
+    return np.eye(x.shape[1], dtype=x.dtype) / sigma**2 - alpha**2 / sigma**4 * residuals.swapaxes(1, 2) @ residuals
 
 
 @mutant(

@@ -36,7 +36,7 @@ def endpoint_alpha_bar_squared(x, v, x0, eps, alpha_bar):
 
 @mutant("fisher_trace_matching", "numpy", "The root of alpha, as if alpha were alphas_cumprod.", Fault.ALPHA_BAR)
 def root_of_alpha(x, alpha, sigma, eps, head):
-    y = (x - sigma * eps) / np.sqrt(alpha)
+    y = (x - sigma * eps) / alpha**0.5
     d = x.shape[1]
     return d / sigma**2 - alpha / sigma**4 * (d * head - (y**2).sum(axis=1))
 
