@@ -1,18 +1,13 @@
 """The zoo itself: its animals are unique, say what they are, and are wrong in nothing but their sin."""
 
-import importlib.util
-from collections import Counter
-
 import numpy as np
 import pytest
 
-from afi_properties.judgement import errors_of, find_truth
-from afi_properties.precision import PRECISIONS
 from afi_properties.strategies import Demand, stratified_problems
 from afi_verify.backends import load_backend
 from afi_verify.errors import BrokenAnswerError
 from afi_verify.handing import Subject, call, round_problem
-from tests.zoo.specimen import FAULTS, MUTANTS, Fault, Specimen
+from tests.zoo.specimen import MUTANTS, Fault, Specimen
 
 LIBRARIES = ("numpy", "torch", "jax")
 
@@ -47,5 +42,3 @@ def test_right_in_structure(specimen):
         except BrokenAnswerError as error:
             assert specimen.diagnosis == Fault.ARGUMENT_CHANGED, str(error)
             assert "in place" in str(error)
-
-
