@@ -1,29 +1,81 @@
 """The zoo itself: its animals are unique, say what they are, and are wrong in nothing but their sin."""
 
-import numpy as np
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+import tests.zoo
+from afi_properties.catalogue import CLAIMS
+from afi_properties.problem import Problem
+from afi_properties.real_data import load_digits_atoms, noised_problems
 from afi_properties.strategies import Demand, stratified_problems
 from afi_verify.backends import load_backend
 from afi_verify.errors import BrokenAnswerError
+from afi_verify.examination import Kind, examine
 from afi_verify.handing import Subject, call, round_problem
-from tests.zoo.specimen import MUTANTS, Fault, Specimen
+from tests.zoo.specimen import FAULTS, MUTANTS, Fault, Specimen
 
-LIBRARIES = ("numpy", "torch", "jax")
+pytest.importorskip("torch")
 
+EVERY = pytest.mark.parametrize("specimen", MUTANTS, ids=lambda specimen: specimen.name)
 
-def ordinary_problem(specimen: Specimen):
-    """Several points, more atoms, more dimensions, at a middling noise level: nothing coincides."""
-    (dimension,) = {int(np.prod(specimen.options["event_shape"]))} if "event_shape" in specimen.options else {16}
-    demand = Demand(
-        family=specimen.family,
-        variance_preserving=True,
-        per_sample_noise="per_sample_noise" in specimen.options,
-        dimension=dimension,
-    )
-    wanted = (3, 4 if specimen.family == "gaussian-mixture" else 8)
-    problems = (p for p in stratified_problems(demand, rounds=20, seed=0) if (p.batch, p.atoms) == wanted)
-    return min(problems, key=lambda p: abs(p.log_snr[0]) + 10 * p.strided)
+SINS = {
+    "wrong power of alpha": "fisher_trace/alpha_not_squared",
+    "wrong power of sigma": "fisher_trace/sigma_cubed",
+    "term dropped": "fisher_vector_product/covariance_dropped",
+    "term doubled": "fisher_trace/variance_of_pairs",
+    "sign": "score/sign",
+    "transposed": "fisher_vector_product/cholesky_transposed",
+    "epsilon, x_0 and v mixed up": "posterior_mean/epsilon_as_velocity",
+    "alpha^2 for alpha": "score/alpha_bar_for_alpha",
+    "a timestep off by one": "score/next_timestep",
+    "uniform weights": "score/uniform_posterior",
+    "weights ignored": "posterior_mean/prior_ignored",
+    "weights unnormalised": "fisher_trace/not_divided_by_sum",
+    "no maximum subtracted": "posterior_mean/maximum_not_subtracted",
+    "softmax over the wrong axis": "score/softmax_over_batch",
+    "few nearest atoms": "score/two_nearest_atoms",
+    "many nearest atoms": "score/hundred_nearest_atoms",
+    "last partial mini-batch": "posterior_mean/mean_of_minibatch_means",
+    "last partial mini-batch of 512": "posterior_mean/mean_of_means_of_512",
+    "log-determinant omitted": "score/log_determinant_omitted",
+    "row sum for the diagonal": "fisher_trace_autodiff/row_sum_for_diagonal",
+    "probes in {0, sqrt 2}": "fisher_trace_autodiff/probes_with_a_mean",
+    "per-batch sigma": "score/mean_sigma_of_batch",
+    "wrong for B = N": "score/axis_found_by_length",
+    "wrong for B = 1": "fisher_trace/answer_squeezed",
+    "wrong for an even batch": "fisher_trace/halves_interleaved",
+    "wrong for N = 1": "fisher/zero_for_one_atom",
+    "argument changed": "score/atoms_scaled_in_place",
+    "state between calls": "posterior_mean/weights_kept",
+    "float32 inside float64": "fisher_trace/single_inside",
+    "epsilon in a denominator": "score/divisor_plus_epsilon",
+    "clipped exponents": "fisher_trace/exponents_clipped",
+    "order of atoms": "score/sums_not_rescaled",
+    "right up to d = 2": "fisher_trace/two_coordinates",
+    "right for centred data": "posterior_mean/only_atoms_centred",
+    "right in the middle of the noise range": "score/shortcut_at_low_snr",
+    "contiguous arrays assumed": "score/pointer_to_strided",
+    "duplicated atoms": "posterior_mean/duplicates_removed",
+    "jitter on a covariance": "fisher/regularised_covariance",
+    "ddof=1": "fisher_trace/sample_variance",
+    "mean over atoms for the sum": "fisher_vector_product/mean_over_atoms",
+    "detached": "fisher_vector_product_vjp/mean_detached",
+    "1/sigma forgotten": "fisher_vector_product_vjp/vjp_without_sigma",
+    "JVP for VJP": "fisher_vector_product_vjp/jvp_for_vjp",
+    "VJP for JVP": "fisher_vector_product_jvp/vjp_for_jvp",
+    "complex step": "fisher_vector_product_jvp/large_complex_step",
+    "fixed finite-difference step": "fisher_vector_product_jvp/forward_difference",
+    "one probe": "fisher_trace_autodiff/one_probe",
+    "FFT": "fisher_vector_product/circulant",
+    "low rank": "fisher/rank_32",
+    "sigma clipped": "score/smallest_sigma",
+    "log-SNR for half of it": "fisher/half_log_snr",
+    "VP assumed": "fisher_trace/variance_preservation_assumed",
+}
+"""What must be in the zoo, and a mutant that has it."""
 
 
 def subject_of(specimen: Specimen, dtype: str) -> Subject:
@@ -32,13 +84,84 @@ def subject_of(specimen: Specimen, dtype: str) -> Subject:
     return Subject(adapter, load_backend(specimen.backend, dtype, "cpu"), provided)
 
 
-@pytest.mark.parametrize("specimen", MUTANTS, ids=lambda specimen: specimen.name)
+def demand_of(specimen: Specimen) -> Demand:
+    subject = subject_of(specimen, "float64")
+    claim = subject.provided.claim
+    return Demand(
+        family=claim.family,
+        weights=subject.asks_for("weights"),
+        variance_preserving=subject.asks_for("alpha_bar"),
+        per_sample_noise=subject.adapter.per_sample_noise,
+        dimension=64 if subject.adapter.event_shape else None,
+        largest_dimension=min(claim.largest_dimension, 256),
+        eps_kinds=claim.eps_kinds,
+    )
+
+
+def ordinary_problem(specimen: Specimen) -> Problem:
+    """Several points, several atoms, several dimensions, at a middling noise level, contiguous."""
+    everything = stratified_problems(demand_of(specimen), rounds=6, seed=0)
+    ordinary = [p for p in everything if p.batch > 1 and p.atoms > 2 and p.dimension > 2 and not p.strided]
+    return min(ordinary, key=lambda problem: abs(problem.log_snr[0]))
+
+
+def telling_problems(specimen: Specimen) -> Iterator[Problem]:
+    if specimen.only == "digits":
+        yield from noised_problems("digits", load_digits_atoms(), None, seed=0)
+    else:
+        yield from stratified_problems(demand_of(specimen), rounds=12, seed=0)
+
+
+def test_names_are_unique():
+    names = [specimen.name for specimen in MUTANTS]
+    assert len(set(names)) == len(names)
+
+
+def test_every_module_is_collected():
+    collected = {specimen.function.__module__ for specimen in MUTANTS}
+    installed = {specimen.backend for specimen in MUTANTS}
+    for path in (Path(*tests.zoo.__path__) / "mutants").glob("*.py"):
+        library = path.stem.partition("_")[0]
+        assert library in ("numpy", "torch", "jax")
+        assert (f"tests.zoo.mutants.{path.stem}" in collected) == (library in installed)
+
+
+def test_diagnoses_are_known():
+    assert {specimen.diagnosis for specimen in MUTANTS} <= set(FAULTS)
+
+
+@pytest.mark.parametrize("sin", SINS)
+def test_sin_is_present(sin):
+    assert SINS[sin] in {specimen.name for specimen in MUTANTS}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.role}-{claim.family}")
+def test_every_check_has_a_mutant_of_its_own(claim):
+    own = {specimen.only for specimen in MUTANTS if (specimen.role, specimen.family) == (claim.role, claim.family)}
+    assert own >= ({"dirac", "digits"} if claim.family == "dirac" else {"gaussian-mixture"})
+
+
+def test_a_new_one_has_no_past():
+    (specimen,) = [specimen for specimen in MUTANTS if specimen.name == "posterior_mean/weights_kept"]
+    assert specimen.new() is not specimen.new()
+
+
+@EVERY
 def test_right_in_structure(specimen):
     problem = ordinary_problem(specimen)
     for dtype in specimen.dtypes:
         subject = subject_of(specimen, dtype)
-        try:
-            call(subject, round_problem(subject, problem), dtype)
-        except BrokenAnswerError as error:
-            assert specimen.diagnosis == Fault.ARGUMENT_CHANGED, str(error)
-            assert "in place" in str(error)
+        with warnings.catch_warnings(action="ignore"):
+            handed = round_problem(subject, problem)
+        if specimen.diagnosis == Fault.ARGUMENT_CHANGED:
+            with pytest.raises(BrokenAnswerError, match="in place"):
+                call(subject, handed, dtype)
+        else:
+            call(subject, handed, dtype)
+
+
+@EVERY
+def test_wrong_somewhere(specimen):
+    subject = subject_of(specimen, specimen.dtypes[-1])
+    with warnings.catch_warnings(action="ignore"):
+        assert any(examine(subject, problem).kind is not Kind.RIGHT for problem in telling_problems(specimen))

@@ -67,11 +67,10 @@ def weights_detached(x, alpha, sigma, data):
 @mutant(
     "fisher_trace",
     "torch",
-    "The mean detached in the posterior variance's gradient: a Laplacian half done.",
-    Fault.DETACHED,
+    "The Laplacian of each exponent, weighted: what is between them is left out.",
+    Fault.TERM_DROPPED,
 )
 def laplacian_of_exponents(x, alpha, sigma, data):
-    # The Laplacian of each exponent, weighted; the squared gradients between them are left out.
     posterior = _exponents(x, alpha, sigma, data).softmax(dim=1)
     laplacians = torch.full_like(posterior, -x.shape[1] / sigma**2)
     return -(posterior * laplacians).sum(dim=1)
@@ -147,23 +146,23 @@ def centred_in_place(x, alpha, sigma, data):
 
 
 @mutant(
-    "fisher_vector_product", "torch", "Statistics of earlier calls' atoms, as a batch norm keeps them.", Fault.STATE
+    "fisher_vector_product",
+    "torch",
+    "A covariance about a running mean of earlier calls, as batch norm has.",
+    Fault.STATE,
 )
-class RunningCentre:
+class RunningMean:
     def __init__(self):
-        self.centres = {}
+        self.kept = {}
 
     def __call__(self, x, v, alpha, sigma, data):
-        old = self.centres.get(x.shape[1], data.mean(dim=0))
-        self.centres[x.shape[1]] = centre = 0.9 * old.to(data) + 0.1 * data.mean(dim=0)
         posterior = _exponents(x, alpha, sigma, data).softmax(dim=1)
-        residuals = data - centre
-        inner = posterior * (v @ residuals.T)
-        mean = posterior @ residuals
-        product = inner @ residuals - (mean * v).sum(dim=1, keepdim=True) * mean
-        # The mean is about the running centre, and the atoms are about their own.
-        shift = (posterior @ (data - data.mean(dim=0))) - mean
-        return v / sigma**2 - alpha**2 / sigma**4 * (product + (shift * v).sum(dim=1, keepdim=True) * shift)
+        mean = posterior @ data
+        key = (x.shape, x.dtype)
+        self.kept[key] = running = 0.9 * self.kept.get(key, mean) + 0.1 * mean
+        residuals = data - running[:, None]
+        inner = posterior * torch.einsum("bni,bi->bn", residuals, v)
+        return v / sigma**2 - alpha**2 / sigma**4 * torch.einsum("bn,bni->bi", inner, residuals)
 
 
 @mutant(
