@@ -21,15 +21,6 @@ def jax_jvp_for_vjp(eps_fn, x, v, t, sigma):
     return jax.jvp(lambda point: eps_fn(point, t), (x,), (v,))[1] / sigma
 
 
-@mutant("fisher", "jax", "jacfwd of all points at once, summed over the batch.", Fault.BATCH, only="dirac")
-def jacobian_of_batch(x, alpha, sigma, data):
-    def score(points):
-        posterior = jax.nn.softmax(_exponents(points, alpha, sigma, data), axis=1)
-        return -jnp.einsum("bn,bnd->bd", posterior, points[:, None] - alpha * data) / sigma**2
-
-    return -jax.jacfwd(score)(x).sum(axis=(0, 2))[None].repeat(len(x), axis=0)
-
-
 @mutant("fisher_vector_product", "jax", "stop_gradient around the weights.", Fault.DETACHED)
 def gradient_stopped(x, v, alpha, sigma, data):
     def score(point):
