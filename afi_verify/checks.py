@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from afi_properties.diagnosis import Explanation
 from afi_properties.judgement import LIMIT
 from afi_properties.problem import Array, Problem
 from afi_properties.real_data import noised_problems
 from afi_properties.strategies import Demand
 from afi_verify.backends import load_backend
 from afi_verify.counterexamples import describe, fits_in_a_script
+from afi_verify.diagnosis import diagnose
 from afi_verify.drawing import draw_problems, shrink
 from afi_verify.examination import Finding, Kind, examine
 from afi_verify.handing import Subject
@@ -126,7 +128,10 @@ def _accuse(
 ) -> CheckResult:
     weightiest = _weightiest(blamed)
     same = sum(finding.kind is weightiest.kind for finding in blamed)
+    explanation = diagnose(subject, findings)
     message = f"{weightiest.message} So in {same} of {len(findings)} cases."
+    if explanation is not None:
+        message += f" Diagnosis: the answer {explanation.sentence}."
     scriptable = [f for f in blamed if fits_in_a_script(f) and f.kind is weightiest.kind]
     worst = _weightiest(scriptable) if scriptable else weightiest
     return _result(
@@ -136,6 +141,7 @@ def _accuse(
         findings,
         simplest=describe(subject, simplest),
         worst=describe(subject, worst),
+        explanation=explanation,
     )
 
 
@@ -175,6 +181,7 @@ def _result(
     findings: list[Finding],
     simplest: Counterexample | None = None,
     worst: Counterexample | None = None,
+    explanation: Explanation | None = None,
 ) -> CheckResult:
     points = tuple(_points(findings))
     errors = [point.error for point in points]
@@ -197,4 +204,6 @@ def _result(
         points=points,
         simplest=simplest,
         worst=worst,
+        diagnosis=explanation.sentence if explanation else "",
+        fault=explanation.fault.value if explanation else "",
     )

@@ -86,6 +86,8 @@ class CheckResult:
     simplest: Counterexample | None = None
     worst: Counterexample | None = None
     known_failure: str | None = None  # the declared reason, where that is why the verdict does not count
+    diagnosis: str = ""  # what explains all wrong answers, as the end of "The answer …"; empty where nothing does
+    fault: str = ""  # the family of faults that the diagnosis is of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,7 +66,7 @@ def find_truth(
     exact = {name: np.asarray(value, dtype=wider_dtype(precision)) for name, value in values.items()}
     with np.errstate(all="ignore"):  # what overflows here is not representable, and is reported as such
         answer = claim.truth(make_inputs(exact, skew=skew))
-        size = _norms(answer)
+        size = norms(answer)
         unit = precision.unit_roundoff
         change = max(unit, _SMALLEST_CHANGE)
         spread = unit / change * _spread(claim, values if change > unit else exact, problem.seed, skew, change)
@@ -86,14 +86,14 @@ def _spread(claim: Claim, values: Mapping[str, Array], seed: int, skew: SkewEps 
         rounder = _Rounder(rng, change)
         changed = {name: rounder(value, symmetric=name == "covariances") for name, value in values.items()}
         deviation = claim.truth(make_inputs(changed, skew=skew, rounder=rounder)) - answer
-        spread = np.maximum(spread, _norms(deviation))
+        spread = np.maximum(spread, norms(deviation))
     return spread
 
 
 def errors_of(answer: Array, truth: Truth) -> Array:
     """Return each point's error in multiples of the attainable, shape (B,); infinite where it is not a number."""
     with np.errstate(all="ignore"):
-        errors = _norms(np.asarray(answer, dtype=truth.answer.dtype) - truth.answer) / truth.attainable
+        errors = norms(np.asarray(answer, dtype=truth.answer.dtype) - truth.answer) / truth.attainable
     return np.where(np.isnan(errors), np.inf, errors).astype(np.float64)
 
 
@@ -111,7 +111,7 @@ def margins_of(claim: Claim, values: Mapping[str, Array], skew: SkewEps | None, 
         for name, formula in claim.wrong.items():
             answer = formula(inputs, truth.answer)
             if answer is not None:
-                distance = _norms(np.asarray(answer, dtype=truth.answer.dtype) - truth.answer)
+                distance = norms(np.asarray(answer, dtype=truth.answer.dtype) - truth.answer)
                 margin = np.asarray(distance / (LIMIT * truth.attainable), dtype=np.float64)
                 margins[name] = np.where(truth.representable, np.nan_to_num(margin, nan=0.0), 0.0)
     return margins
@@ -131,7 +131,8 @@ class _Rounder:
         return values * (1 + (self._unit * change).astype(values.dtype))
 
 
-def _norms(answer: Array) -> Array:
+def norms(answer: Array) -> Array:
+    """Return the Euclidean norm of each point's answer, (B, ...) to (B,)."""
     flat = answer.reshape(len(answer), -1)
     return np.sqrt((flat * flat).sum(axis=1))
 

@@ -1,0 +1,84 @@
+"""One case as evidence: what was handed over, what came back, and what is true."""
+
+import dataclasses
+
+import numpy as np
+
+from afi_properties.claim import Claim
+from afi_properties.inputs import Inputs
+from afi_properties.judgement import LIMIT, Truth, norms
+from afi_properties.precision import Precision
+from afi_properties.problem import Array, Problem
+
+EXPLAINED = 1e-3
+"""A formula explains an answer if it leaves at most this share of the deviation from the truth, or rounding."""
+
+TELLING = 100.0
+"""An answer supports a formula if the formula explains all but a hundredth of a deviation that is no rounding."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Exhibit:
+    """One case; only points whose truth is representable and whose answer is finite are looked at."""
+
+    claim: Claim
+    problem: Problem
+    inputs: Inputs  # in the dtype of the truth
+    answer: Array  # (B, ...)
+    truth: Truth
+    precision: Precision
+
+    def __post_init__(self) -> None:
+        flat = self.answer.reshape(len(self.answer), -1)
+        usable = self.truth.representable & np.isfinite(flat).all(axis=1)
+        with np.errstate(all="ignore"):
+            deviation = norms(np.asarray(self.answer - self.truth.answer))
+        object.__setattr__(self, "usable", usable)
+        object.__setattr__(self, "deviation", np.where(usable, deviation, 0))
+        object.__setattr__(self, "wrong", usable & (deviation > LIMIT * self.truth.attainable))
+
+    usable: Array = dataclasses.field(init=False)  # (B,) bool
+    deviation: Array = dataclasses.field(init=False)  # (B,) from the truth
+    wrong: Array = dataclasses.field(init=False)  # (B,) bool
+
+    @property
+    def size(self) -> int:
+        """How many numbers a formula has to work through."""
+        return int(self.inputs.x.size * self.problem.atoms)
+
+    def rounding(self, candidate: Array) -> Array:
+        """Return the deviation from ``candidate`` (B, ...) that is no more than rounding, shape (B,)."""
+        size, true_size = norms(candidate), norms(self.truth.answer)
+        with np.errstate(all="ignore"):
+            stretched = self.truth.attainable * np.maximum(1, np.nan_to_num(size / true_size, nan=1, posinf=1))
+        return np.asarray(LIMIT * (stretched + self.precision.unit_roundoff * size))
+
+    def fit(self, candidate: Array, slack: Array | float = 0.0) -> "Fit":
+        """Say how well a wrong formula's answer (B, ...) accounts for what came back; ``slack`` is added rounding."""
+        with np.errstate(all="ignore"):
+            left = norms(np.asarray(self.answer - np.asarray(candidate, dtype=self.truth.answer.dtype)))
+            rounding = self.rounding(candidate) + slack
+            left = np.where(np.isnan(left), np.inf, left)
+            explained = left <= np.maximum(rounding, EXPLAINED * self.deviation)
+            close = np.maximum(left, rounding)
+            telling = self.wrong & explained & (self.deviation > TELLING * close)
+        wrong, right = self.wrong, self.usable & ~self.wrong
+        return Fit(
+            explained=int((wrong & explained).sum()),
+            missed=int((wrong & ~explained).sum()),
+            contradicted=int((right & ~explained).sum()),
+            telling=int(telling.sum()),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """Numbers of points: wrong ones that a formula explains or misses, right ones that it contradicts."""
+
+    explained: int = 0
+    missed: int = 0
+    contradicted: int = 0
+    telling: int = 0
+
+    def __add__(self, other: "Fit") -> "Fit":
+        return Fit(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))

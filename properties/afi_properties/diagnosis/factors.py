@@ -1,0 +1,106 @@
+"""Factors between a term of the truth and what stands in its place: powers of α, σ, d, N and B, and constants."""
+
+import dataclasses
+import functools
+import itertools
+
+import numpy as np
+
+from afi_properties.diagnosis.explanation import Fault
+from afi_properties.problem import Array
+
+_POWERS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, -3.0, 4.0, -4.0)
+_CONSTANTS = (1.0, 2.0, 0.5, 4.0, 0.25)
+_SIZES = ((0, 0, 0, 0), (1, 0, 0, 0), (-1, 0, 0, 0), (0, 1, 0, 0), (0, -1, 0, 0), (0, 0, 1, 0), (0, 0, -1, 0))
+_MORE_SIZES = ((0, 0, 0, 1), (0, 0, 0, -1), (0.5, 0, 0, 0), (-0.5, 0, 0, 0), (2, 0, 0, 0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Factor:
+    """``constant * alpha^a sigma^b d^e N^g B^h (N/(N-1))^m``."""
+
+    constant: float
+    alpha: float = 0.0
+    sigma: float = 0.0
+    dimension: float = 0.0
+    atoms: float = 0.0
+    batch: float = 0.0
+    bessel: float = 0.0
+
+    @property
+    def fault(self) -> Fault:
+        """The family of the mistake that multiplies by this factor."""
+        if self.constant == 0:
+            return Fault.TERM_DROPPED
+        if self.dimension:
+            return Fault.ONE_OVER_D
+        if self.batch:
+            return Fault.BATCH
+        if self.alpha or self.sigma:
+            return Fault.POWER_OF_ALPHA if abs(self.alpha) > abs(self.sigma) else Fault.POWER_OF_SIGMA
+        if self.atoms or self.bessel:
+            return Fault.CONSTANT
+        return {-1.0: Fault.SIGN, 2.0: Fault.TERM_DOUBLED}.get(self.constant, Fault.CONSTANT)
+
+    def __str__(self) -> str:
+        """Return the factor as text, for example ``-α²σ⁻¹``."""
+        powers = zip(("α", "σ", "d", "N", "B", "(N/(N−1))"), dataclasses.astuple(self)[1:], strict=True)
+        text = "".join(name + ("" if power == 1 else _superscript(power)) for name, power in powers if power)
+        if not text:
+            return f"{self.constant:.6g}".replace("-", "−")
+        sign = {1.0: "", -1.0: "−"}.get(self.constant)
+        return (sign if sign is not None else f"{self.constant:.6g}·".replace("-", "−")) + text
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Coefficients:
+    """What would have to stand before a term, per point, shape (P,) each."""
+
+    values: Array
+    tolerances: Array  # how far a factor may be from them
+    logs: Array  # (P, 6): logarithms of alpha, sigma, d, N, B, N/(N-1)
+
+
+def find_factor(coefficients: Coefficients) -> Factor | None:
+    """Return the simplest factor within the tolerances of all coefficients, or ``None``; never the factor 1."""
+    values, tolerances = coefficients.values, coefficients.tolerances
+    if (np.abs(values) <= tolerances).all():
+        return Factor(0.0)
+    if not (np.isfinite(values).all() and (values != 0).all()):
+        return None
+    constants, powers = _grid()
+    for sign in (1.0, -1.0):
+        with np.errstate(all="ignore"):
+            predicted = sign * constants[:, None] * np.exp(powers @ coefficients.logs.T)
+        fits = (np.abs(predicted - values) <= tolerances).all(axis=1)
+        if sign == 1:
+            fits[0] = False  # the factor 1 is the truth
+        if fits.any():
+            first = int(np.argmax(fits))
+            return Factor(sign * float(constants[first]), *(float(p) for p in powers[first]))
+    median = float(np.median(values))
+    if (np.abs(values - median) <= tolerances).all() and len(np.unique(coefficients.logs[:, 1])) > 1:
+        return Factor(float(f"{median:.4g}"))
+    return None
+
+
+@functools.cache
+def _grid() -> tuple[Array, Array]:
+    """Return constants (G,) and powers (G, 6) of all factors tried, simplest first."""
+    rows = [
+        (constant, a, b, *sizes)
+        for constant, a, b, sizes in itertools.product(_CONSTANTS, _POWERS, _POWERS, _SIZES + _MORE_SIZES)
+    ]
+    rows.sort(key=_complexity)
+    table = np.array(rows)
+    return table[:, 0], table[:, 1:]
+
+
+def _complexity(row: tuple[float, ...]) -> float:
+    constant, *powers = row
+    used = sum(power != 0 for power in powers) + (constant != 1)
+    return 3 * used + sum(abs(power) + (power % 1 != 0) for power in powers) + abs(np.log2(constant))
+
+
+def _superscript(power: float) -> str:
+    return f"{power:g}".translate(str.maketrans("-0123456789.", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹·"))

@@ -1,0 +1,132 @@
+"""Where answers are wrong: a part of the cases that one property sets apart from those with right answers."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from afi_properties.diagnosis.exhibit import Exhibit
+from afi_properties.diagnosis.explanation import Explanation, Fault
+from afi_properties.problem import Array
+
+FEWEST = 3
+"""Points on either side that a property must set apart to be named."""
+
+_UNDERFLOW = {"float64": -700.0, "float32": -85.0, "bfloat16": -85.0, "float16": -8.0}
+
+
+def find_flag(exhibits: Sequence[Exhibit], wrong: Sequence[Array]) -> Explanation | None:
+    """Return the circumstance (B = N, strided arrays, …) in which answers are wrong, always and only then.
+
+    Parameters
+    ----------
+    exhibits
+        All cases of a check, right and wrong.
+    wrong
+        For each, which points are wrong, (B,) bool; a point that is not representable is left out.
+    """
+    table = _Table(exhibits, wrong)
+    if not table.decides:
+        return None
+    for fault, words, flag in _FLAGS:
+        if (table.column(flag).astype(bool) == table.wrong).all():
+            return Explanation(fault, f"is wrong only {words}")
+    return None
+
+
+def find_threshold(exhibits: Sequence[Exhibit], wrong: Sequence[Array]) -> Explanation | None:
+    """Return the number (d, log-SNR, …) beyond a value of which answers are wrong, always and only then."""
+    table = _Table(exhibits, wrong)
+    if not table.decides:
+        return None
+    bad = table.wrong
+    underflow = _UNDERFLOW[exhibits[0].precision.name]
+    exponents = table.column(_largest_exponent)
+    if exponents[bad].max() < min(underflow, exponents[~bad].min()):
+        words = "is wrong only where every weight underflows: subtract the largest exponent first"
+        return Explanation(Fault.UNDERFLOW, words)
+    for fault, words, feature in _NUMBERS:
+        values = table.column(feature)
+        if values[bad].min() > values[~bad].max():
+            return Explanation(fault, f"is wrong only where {words} is at least {values[bad].min():.4g}")
+        if values[bad].max() < values[~bad].min():
+            return Explanation(fault, f"is wrong only where {words} is at most {values[bad].max():.4g}")
+    return None
+
+
+class _Table:
+    """The points of all cases, with what is known of each."""
+
+    def __init__(self, exhibits: Sequence[Exhibit], wrong: Sequence[Array]) -> None:
+        self._exhibits = exhibits
+        self._shown = [e.truth.representable for e in exhibits]
+        self.wrong = np.concatenate([w[s] for w, s in zip(wrong, self._shown, strict=True)])
+
+    @property
+    def decides(self) -> bool:
+        """Whether there are enough points on either side."""
+        return min(int(self.wrong.sum()), int((~self.wrong).sum())) >= FEWEST
+
+    def column(self, feature: Callable[[Exhibit], Array | float]) -> Array:
+        pairs = zip(self._exhibits, self._shown, strict=True)
+        return np.concatenate([np.broadcast_to(feature(e), len(s))[s] for e, s in pairs]).astype(float)
+
+
+def _atoms(e: Exhibit) -> Array:
+    values = e.problem.values
+    return np.asarray(values["data"] if "data" in values else values["means"])
+
+
+def _largest_exponent(e: Exhibit) -> Array:
+    values = e.problem.values
+    x, alpha, sigma = values["x"], values["alpha"], values["sigma"]
+    squares = np.stack([((p - a * _atoms(e)) ** 2).sum(axis=1).min() for p, a in zip(x, alpha, strict=True)])
+    return np.asarray(-squares / (2 * sigma**2))
+
+
+def _offset(e: Exhibit) -> float:
+    atoms = _atoms(e)
+    centre = atoms.mean(axis=0)
+    spread = np.abs(atoms - centre).max() + float(e.problem.values["sigma"].max())
+    return float(np.linalg.norm(centre) / np.sqrt(len(centre)) / spread)
+
+
+def _duplicated(e: Exhibit) -> bool:
+    atoms = _atoms(e)
+    return len(np.unique(atoms, axis=0)) < len(atoms)
+
+
+_FLAGS: tuple[tuple[Fault, str, Callable[[Exhibit], Array | float]], ...] = (
+    (Fault.BROADCASTING, "where B = N", lambda e: e.problem.batch == e.problem.atoms),
+    (Fault.BROADCASTING, "where B = N > 1", lambda e: e.problem.batch == e.problem.atoms > 1),
+    (Fault.BROADCASTING, "where B = d", lambda e: e.problem.batch == e.problem.dimension),
+    (Fault.BROADCASTING, "where B = d > 1", lambda e: e.problem.batch == e.problem.dimension > 1),
+    (Fault.BROADCASTING, "where N = d", lambda e: e.problem.atoms == e.problem.dimension),
+    (Fault.BROADCASTING, "where N = d > 1", lambda e: e.problem.atoms == e.problem.dimension > 1),
+    (Fault.BROADCASTING, "for a batch of one point", lambda e: e.problem.batch == 1),
+    (Fault.BATCH, "for a batch of more than one point", lambda e: e.problem.batch > 1),
+    (Fault.SIZE, "for a single atom", lambda e: e.problem.atoms == 1),
+    (Fault.WEIGHTS_IGNORED, "where weights differ", lambda e: np.ptp(e.problem.values["weights"]) > 0),
+    (Fault.STRIDES, "where arrays are not contiguous", lambda e: e.problem.strided),
+    (Fault.DUPLICATES, "where atoms are duplicated", _duplicated),
+    (Fault.SIZE, "for an even number of points", lambda e: e.problem.batch % 2 == 0),
+    (Fault.SIZE, "for an odd number of points", lambda e: e.problem.batch % 2 == 1),
+    (Fault.SIZE, "for an even number of atoms", lambda e: e.problem.atoms % 2 == 0),
+    (Fault.SIZE, "for an odd number of atoms", lambda e: e.problem.atoms % 2 == 1),
+)
+
+_NUMBERS: tuple[tuple[Fault, str, Callable[[Exhibit], Array | float]], ...] = (
+    (Fault.DIMENSION, "d", lambda e: e.problem.dimension),
+    (Fault.SIZE, "N", lambda e: e.problem.atoms),
+    (Fault.SIZE, "B", lambda e: e.problem.batch),
+    (Fault.NOISE, "log-SNR", lambda e: e.problem.log_snr),
+    (Fault.NOISE, "|log-SNR|", lambda e: np.abs(e.problem.log_snr)),
+    (Fault.OFFSET, "the data's distance from zero, in multiples of their spread,", _offset),
+    (Fault.SCHEDULE, "|α² + σ² − 1|", lambda e: np.abs(_power(e) - 1)),
+    (Fault.NOISE, "σ", lambda e: e.problem.values["sigma"]),
+    (Fault.NOISE, "α", lambda e: e.problem.values["alpha"]),
+)
+
+
+def _power(e: Exhibit) -> Array:
+    values = e.problem.values
+    return np.asarray(values["alpha"] ** 2 + values["sigma"] ** 2)

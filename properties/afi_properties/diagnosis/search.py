@@ -1,0 +1,220 @@
+"""The search for a formula that accounts for wrong answers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from afi_properties.diagnosis.changed_inputs import Hypothesis, changed_inputs
+from afi_properties.diagnosis.exhibit import Exhibit, Fit
+from afi_properties.diagnosis.explanation import Explanation, Fault
+from afi_properties.diagnosis.factors import Coefficients, Factor, find_factor
+from afi_properties.diagnosis.other_answers import other_answers
+from afi_properties.diagnosis.terms import IDENTITY, WHOLE, Term, extra_terms_of, terms_of
+from afi_properties.judgement import LIMIT, norms
+from afi_properties.problem import Array
+
+Split: TypeAlias = Callable[[Exhibit], tuple[Term, Array]]
+"""Takes the truth apart into a term and the rest."""
+
+MOST_EXHIBITS = 24
+"""Of each kind, wrong and right: more would cost time and hardly ever change an explanation."""
+
+LARGEST_EXHIBIT = 20_000
+"""Most numbers (B times N times d) of a case that formulas are tried on, if there are smaller ones."""
+
+
+def explain(exhibits: Sequence[Exhibit]) -> Explanation | None:
+    """Return the formula that accounts for all answers of one check's cases; ``None`` if none does."""
+    chosen = _chosen(exhibits)
+    if any(e.wrong.any() for e in chosen):
+        for search in (_named_formulas, _changed_terms, _other_formulas, _added_terms, _estimate):
+            found = search(chosen)
+            if found is not None:
+                return found
+    return None
+
+
+def _chosen(exhibits: Sequence[Exhibit]) -> list[Exhibit]:
+    """Return the exhibits that formulas are tried on: the most telling first."""
+    size = max(LARGEST_EXHIBIT, min((e.size for e in exhibits if e.wrong.any()), default=0))
+    small = [e for e in exhibits if e.usable.any() and e.size <= size]
+    bad = [e for e in small if e.wrong.any()]
+    with np.errstate(all="ignore"):
+        bad.sort(key=lambda e: -float((e.deviation[e.wrong] / e.truth.attainable[e.wrong]).max()))
+    # The most telling half, and an even sample of the rest: a formula must fit far from the worst cases, too.
+    head, tail = bad[: MOST_EXHIBITS // 2], bad[MOST_EXHIBITS // 2 :]
+    step = max(1, len(tail) // (MOST_EXHIBITS // 2))
+    right = [e for e in small if not e.wrong.any()]
+    return head + tail[::step][: MOST_EXHIBITS // 2] + right[:: max(1, len(right) // MOST_EXHIBITS)][:MOST_EXHIBITS]
+
+
+def _accounts_for(exhibits: Sequence[Exhibit], predict: Callable[[Exhibit], Array | None]) -> bool:
+    """Whether a formula explains every wrong answer and contradicts no right one."""
+    total = Fit()
+    with np.errstate(all="ignore"):
+        for exhibit in exhibits:
+            predicted = predict(exhibit)
+            total += exhibit.fit(exhibit.truth.answer if predicted is None else predicted)
+            if total.missed or total.contradicted:
+                return False
+    return total.telling > 0
+
+
+def _first(exhibits: Sequence[Exhibit], hypotheses: Iterator[Hypothesis]) -> Explanation | None:
+    return next((words for words, predict in hypotheses if _accounts_for(exhibits, predict)), None)
+
+
+def _named_formulas(exhibits: Sequence[Exhibit]) -> Explanation | None:
+    formulas = exhibits[0].claim.wrong.items()
+    return _first(
+        exhibits,
+        (
+            (Explanation(fault_named(name), f"equals the wrong formula “{name}”"), _by_formula(name))
+            for name, _ in formulas
+        ),
+    )
+
+
+def _by_formula(name: str) -> Callable[[Exhibit], Array | None]:
+    return lambda e: e.claim.wrong[name](e.inputs, e.truth.answer)
+
+
+def _other_formulas(exhibits: Sequence[Exhibit]) -> Explanation | None:
+    return _first(exhibits, changed_inputs()) or _first(exhibits, other_answers())
+
+
+def _changed_terms(exhibits: Sequence[Exhibit]) -> Explanation | None:
+    for name in _common(exhibits, terms_of):
+        factor = _factor_of(exhibits, _term_and_rest(name))
+        if factor is None:
+            continue
+        if name == WHOLE:
+            return Explanation(factor.fault, f"equals the truth times {factor}" if factor.constant else "is zero")
+        return Explanation(factor.fault, _change_of(name, factor))
+    return None
+
+
+def _term_and_rest(name: str) -> Split:
+    def split(exhibit: Exhibit) -> tuple[Term, Array]:
+        term = _named(terms_of(exhibit), name)
+        return term, exhibit.truth.answer - term.value
+
+    return split
+
+
+def _added_terms(exhibits: Sequence[Exhibit]) -> Explanation | None:
+    for name in _common(exhibits, extra_terms_of):
+        factor = _factor_of(exhibits, _extra_term(name))
+        if factor is not None and factor.constant:
+            fault = Fault.EPSILON if name == IDENTITY else Fault.TERM_DOUBLED
+            return Explanation(fault, f"equals the truth plus {name}, by a factor of {factor}")
+    return None
+
+
+def _extra_term(name: str) -> Split:
+    return lambda exhibit: (_named(extra_terms_of(exhibit), name), exhibit.truth.answer)
+
+
+def _common(exhibits: Sequence[Exhibit], terms: Callable[[Exhibit], list[Term]]) -> list[str]:
+    """Return the names of the terms that all exhibits have, in order: those of another epsilon have others."""
+    names = [[term.name for term in terms(exhibit)] for exhibit in exhibits]
+    return [name for name in names[0] if all(name in others for others in names)]
+
+
+def _named(terms: list[Term], name: str) -> Term:
+    return next(term for term in terms if term.name == name)
+
+
+def _factor_of(exhibits: Sequence[Exhibit], split: Split) -> Factor | None:
+    """Return the factor by which a term would have to be multiplied to explain all answers, or ``None``."""
+    values, tolerances, logs = [], [], []
+    telling = False
+    with np.errstate(all="ignore"):
+        for e in exhibits:
+            term, rest = split(e)
+            size = norms(term.value)
+            flat = term.value.reshape(len(size), -1)
+            wanted = np.asarray(e.answer - rest).reshape(len(size), -1)
+            c = (flat * wanted).sum(axis=1) / size**2
+            candidate = rest + c.reshape(-1, *[1] * (rest.ndim - 1)) * term.value
+            roundings = e.precision.unit_roundoff * (size * np.maximum(1, np.abs(c)) + norms(rest))
+            fit = e.fit(candidate, slack=LIMIT * roundings)
+            if fit.missed:
+                return None
+            slack = e.rounding(candidate) + LIMIT * roundings
+            points = e.usable & (size > 0) & np.isfinite(c)
+            tolerance = np.maximum(slack, 1e-3 * e.deviation) / size
+            telling |= bool((points & e.wrong & (e.deviation > 100 * slack)).any())
+            values.append(c[points])
+            tolerances.append(tolerance[points])
+            logs.append(_logs(e)[points])
+    if not telling:
+        return None
+    found = Coefficients(*(np.concatenate(part).astype(np.float64) for part in (values, tolerances, logs)))
+    return find_factor(found) if len(found.values) >= 2 else None
+
+
+def _logs(e: Exhibit) -> Array:
+    count, batch = e.problem.atoms, e.problem.batch
+    sizes = [e.problem.dimension, count, batch, count / (count - 1) if count > 1 else 1.0]
+    with np.errstate(all="ignore"):
+        columns = [np.log(e.inputs.alpha), np.log(e.inputs.sigma), *(np.full(batch, np.log(s)) for s in sizes)]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _change_of(name: str, factor: Factor) -> str:
+    if factor.constant == 0:
+        return f"equals the truth without {name}"
+    if str(factor) == "−1":
+        return f"equals the truth with the sign of {name} changed"
+    return f"equals the truth with {name} times {factor}"
+
+
+def _estimate(exhibits: Sequence[Exhibit]) -> Explanation | None:
+    """Tell a random estimate of a trace: exact where d = 1, as often above the truth as below otherwise."""
+    if exhibits[0].claim.answer != "scalar":
+        return None
+    if any(e.wrong.any() != (e.problem.dimension > 1) for e in exhibits if e.usable.all()):
+        return None
+    above = np.concatenate([(e.answer > e.truth.answer)[e.wrong] for e in exhibits])
+    in_one = sum(e.problem.dimension == 1 for e in exhibits)
+    if in_one < 2 or len(above) < 6 or not 0.2 < above.mean() < 0.8:
+        return None
+    words = "is like a random estimate of the trace: exact for d = 1, otherwise above the truth and below it"
+    return Explanation(Fault.ESTIMATE, words)
+
+
+_WORDS: tuple[tuple[str, Fault], ...] = (
+    ("as printed", Fault.ONE_OVER_D),
+    ("alpha_bar", Fault.ALPHA_BAR),
+    ("alpha^2 for alpha", Fault.ALPHA_BAR),
+    ("J v for J^T v", Fault.TRANSPOSED),
+    ("J^T v for J v", Fault.TRANSPOSED),
+    ("transpose", Fault.TRANSPOSED),
+    ("sum of all entries", Fault.DIAGONAL),
+    ("row sum", Fault.DIAGONAL),
+    ("epsilon for", Fault.PREDICTION_TYPE),
+    ("prediction", Fault.PREDICTION_TYPE),
+    ("log-determinant", Fault.LOG_DETERMINANT),
+    ("unnormalised", Fault.WEIGHTS_UNNORMALISED),
+    ("not normalised", Fault.WEIGHTS_UNNORMALISED),
+    ("weights ignored", Fault.WEIGHTS_IGNORED),
+    ("ignored in the weights", Fault.WEIGHTS_IGNORED),
+    ("uniform", Fault.WEIGHTS_IGNORED),
+    ("N/(N-1)", Fault.CONSTANT),
+    ("1/d", Fault.ONE_OVER_D),
+    ("times d", Fault.ONE_OVER_D),
+    ("multiplied by d", Fault.ONE_OVER_D),
+    ("doubled", Fault.TERM_DOUBLED),
+    ("sign", Fault.SIGN),
+    ("sigma", Fault.POWER_OF_SIGMA),
+    ("alpha", Fault.POWER_OF_ALPHA),
+    ("dropped", Fault.TERM_DROPPED),
+    ("ignored", Fault.TERM_DROPPED),
+)
+
+
+def fault_named(formula: str) -> Fault:
+    """Return the family of a claim's wrong formula, from the words of its name."""
+    return next((fault for words, fault in _WORDS if words in formula), Fault.CONSTANT)
