@@ -26,6 +26,7 @@ def diagnose(subject: Subject, findings: Sequence[Finding]) -> Explanation | Non
 
     Calls the function again a few times: on the same numbers, on single points, on atoms in another order.
     """
+    findings = [f for f in findings if f.truth.representable.any()]
     bad = [f for f in findings if f.kind is not Kind.RIGHT]
     if not bad:
         return None

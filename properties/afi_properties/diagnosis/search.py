@@ -54,7 +54,10 @@ def _accounts_for(exhibits: Sequence[Exhibit], predict: Callable[[Exhibit], Arra
     total = Fit()
     with np.errstate(all="ignore"):
         for exhibit in exhibits:
-            predicted = predict(exhibit)
+            try:
+                predicted = predict(exhibit)
+            except (ValueError, np.linalg.LinAlgError):  # what is supposed has no answer: an infinite or a singular one
+                return False
             total += exhibit.fit(exhibit.truth.answer if predicted is None else predicted)
             if total.missed or total.contradicted:
                 return False
