@@ -94,8 +94,8 @@ class Specimen:
     smallest
         N and d that a simplest counterexample needs at most.
     only
-        The one scenario whose cases show the fault, ``"dirac"``, ``"digits"`` or ``"gaussian-mixture"``; ``None`` where
-        more than one does.
+        The one scenario whose cases can show the fault, ``"dirac"``, ``"digits"`` or ``"gaussian-mixture"``, because no
+        other has weights, say, or more than 64 atoms; ``None`` where more than one can.
     """
 
     name: str

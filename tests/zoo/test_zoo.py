@@ -46,7 +46,7 @@ SINS = {
     "per-batch sigma": "score/mean_sigma_of_batch",
     "wrong for B = N": "score/axis_found_by_length",
     "wrong for B = 1": "fisher_trace/answer_squeezed",
-    "wrong for an even batch": "fisher_trace/halves_interleaved",
+    "wrong for an even batch": "fisher_trace/halves_swapped",
     "wrong for N = 1": "fisher/zero_for_one_atom",
     "argument changed": "score/atoms_scaled_in_place",
     "state between calls": "posterior_mean/weights_kept",

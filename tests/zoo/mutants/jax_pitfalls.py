@@ -64,12 +64,6 @@ class StaleClosure:
         return self.compiled.setdefault((x.shape, data.shape, x.dtype), jax.jit(trace))(x, data)
 
 
-@mutant("fisher_trace_autodiff", "jax", "A new key for each point is forgotten, and one probe taken.", Fault.ESTIMATE)
-def probe_of_same_key(eps_fn, x, t, sigma):
-    probe = jnp.broadcast_to(jax.random.rademacher(jax.random.key(0), x.shape[1:], x.dtype), x.shape)
-    return (probe * jax.jvp(lambda point: eps_fn(point, t), (x,), (probe,))[1]).sum(axis=1) / sigma
-
-
 @mutant(
     "fisher_trace_matching",
     "jax",

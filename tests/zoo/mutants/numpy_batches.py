@@ -63,15 +63,18 @@ def noise_along_dimensions(x, alpha, sigma, eps):
     return (x - matched(sigma) * eps) / matched(alpha)
 
 
-@mutant("fisher_trace", "numpy", "Even batches go to two workers and come back interleaved.", Fault.BATCH, only="dirac")
-def halves_interleaved(x, alpha, sigma, data, weights):
+@mutant(
+    "fisher_trace", "numpy", "Even batches are halved, and the halves come back swapped.", Fault.BATCH, only="dirac"
+)
+def halves_swapped(x, alpha, sigma, data, weights):
     def trace(points):
         p = posterior(points, alpha, sigma, data, weights)
         return points.shape[1] / sigma**2 - alpha**2 / sigma**4 * variance(p, data)
 
     if len(x) % 2:
         return trace(x)
-    return np.stack([trace(half) for half in np.split(x, 2)], axis=1).ravel() if len(x) > 2 else trace(x[::-1])
+    first, second = np.split(x, 2)
+    return np.concatenate([trace(second), trace(first)])
 
 
 @mutant("fisher", "numpy", "One posterior for all points of a batch: their mean.", Fault.BATCH, only="dirac")

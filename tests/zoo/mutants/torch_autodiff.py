@@ -148,13 +148,6 @@ def frobenius_norm(eps_fn, x, t, sigma):
     return jacobians.flatten(1).norm(dim=1) / sigma
 
 
-@mutant("fisher_trace_autodiff", "torch", "The diagonal of (d, B) for that of (d, d).", Fault.DIAGONAL)
-def diagonal_of_wrong_axes(eps_fn, x, t, sigma):
-    jacobians = jacrev(lambda point: eps_fn(point, t))(x)  # (B, d, B, d)
-    traces = torch.stack([jacobians[b, :, b].diagonal(offset=int(b > 0)).sum() for b in range(len(x))])
-    return traces / sigma
-
-
 @mutant(
     "fisher_trace_autodiff",
     "torch",
