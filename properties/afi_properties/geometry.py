@@ -19,11 +19,26 @@ RADII: dict[str, Callable[[int], float]] = {
     "1": lambda d: 1.0,
     "sqrt(d)": lambda d: float(np.sqrt(d)),
     "2 sqrt(d)": lambda d: float(2 * np.sqrt(d)),
-    "1/2": lambda d: 0.5,
+    "0.5": lambda d: 0.5,
     "40": lambda d: 40.0,
 }
 """Distances of the atoms from the point, in units of ``sigma / alpha``. At ``sqrt(d)`` the covariance's trace
 weighs as much as the identity's in any dimension; at 40 every unnormalised weight underflows, even in float64."""
+
+OFFSETS = {"0": 0.0, "1": 1.0, "100": 100.0}
+"""Distance of the data from the origin, per root of the dimension."""
+
+WEIGHTS = ("uniform", "varied", "tiny")
+"""Weights of the atoms or components; ``tiny``: some are orders of magnitude below uniform."""
+
+COVARIANCES: dict[str, tuple[float, ...]] = {
+    "cov1": (1.0,),
+    "cov0.1": (0.1,),
+    "cov10": (10.0,),
+    "mixed": (0.1, 10.0),
+    "cov0": (0.0,),
+}
+"""Scales of the components' covariances, in units of ``(sigma / alpha)^2``, dealt out in turn."""
 
 
 def unit_directions(rng: np.random.Generator, count: int, dimension: int) -> Array:
@@ -60,6 +75,30 @@ def place_atoms(
         directions, distances = directions[twins], distances[twins]
     # A deviation of e changes the log weights by r * <e, u>: small enough to keep the posterior shared.
     return distances[:, None] * directions, np.array(0.5 / max(1.0, radius))
+
+
+def place_components(
+    rng: np.random.Generator, covariances: Array, weights: Array, radius: float
+) -> tuple[Array, Array]:
+    """Return means (K, d) in units of ``sigma / alpha`` about the point, and the point's own deviation's scale.
+
+    They lie in random directions, at distances that give a posterior drawn uniformly from the simplex whatever the
+    determinants of the ``covariances`` (K, d, d), the nearest at ``radius`` times a component's width. Where the
+    determinants differ by too much for that, as between narrow and wide components, the narrow ones are moved away.
+    """
+    count, dimension = len(covariances), covariances.shape[1]
+    posterior = np.maximum(rng.dirichlet(np.ones(count)), 1e-3)
+    directions = unit_directions(rng, count, dimension)
+    diffused = covariances + np.eye(dimension)
+    log_determinants = np.linalg.slogdet(diffused)[1]
+    inverse_widths = np.einsum("ki,ki->k", directions, np.linalg.solve(diffused, directions[..., None])[..., 0])
+    # log w_k - log det_k / 2 - (rho_k^2 inverse_width_k) / 2 = log posterior_k + constant, as for atoms.
+    excess = 2 * (np.log(weights) - np.log(posterior)) - log_determinants
+    squares = radius**2 + excess - excess.min()
+    means = np.sqrt(squares / inverse_widths)[:, None] * directions
+    # Two quadratic forms of a deviation e differ by |e|^2 / sqrt(d): small enough to keep the posterior shared.
+    width = 1 / np.sqrt(inverse_widths.max())
+    return means, np.array(0.5 * width / max(1.0, radius, dimension**0.25))
 
 
 def coarsen(values: Array) -> Array:

@@ -21,6 +21,8 @@ SCHEDULES: tuple[Schedule, ...] = (
 )
 """Simplest first: a counterexample shrinks towards alpha = sigma = 1/2."""
 
+SCHEDULES_BY_NAME = {schedule.name: schedule for schedule in SCHEDULES}
+
 VARIANCE_PRESERVING: tuple[Schedule, ...] = SCHEDULES[1:5]
 """Those with alpha^2 + sigma^2 = 1, for code that is given alpha^2 alone."""
 
@@ -44,6 +46,33 @@ def _eight_bit_times(schedule: Schedule) -> tuple[Array, Array]:
     low, high = LOG_SNR_RANGE
     usable = (log_snrs >= low) & (log_snrs <= high)
     return times[usable], log_snrs[usable]
+
+
+_TELLING = 2.0**-10
+"""How far from 1 a number should be for its powers to differ visibly, in float32 too."""
+
+
+@functools.cache
+def telling_range(schedule: Schedule) -> tuple[float, float]:
+    """Return the lowest and highest log-SNR at which alpha and sigma are not close to 1, or are 1 exactly.
+
+    Beyond it a formula with ``alpha`` for ``alpha^2``, say, can hardly be told from the right one: for a
+    variance-preserving schedule beyond 6 and -6, for one with alpha = 1 nowhere.
+    """
+    times, log_snrs = _eight_bit_times(schedule)  # type: ignore[arg-type]  # schedules are frozen dataclasses
+    tells = np.ones(len(times), dtype=bool)
+    for values in noise_at(schedule, times):
+        tells &= (values == 1) | (np.abs(values - 1) > _TELLING)
+    return float(log_snrs[tells].min()), float(log_snrs[tells].max())
+
+
+def log_snr_at(schedule: Schedule, place: float, everywhere: bool) -> float:
+    """Return the log-SNR at ``place`` from -1 to 1 in the schedule's telling range, or in the whole one.
+
+    ``place`` 0 is log-SNR 0, the ends are those of the range. Two decimals: it is part of a case's id.
+    """
+    low, high = LOG_SNR_RANGE if everywhere else telling_range(schedule)
+    return round(place * (high if place > 0 else -low), 2) + 0.0
 
 
 def noise_at(schedule: Schedule, times: Array) -> tuple[Array, Array]:

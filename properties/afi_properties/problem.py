@@ -1,7 +1,7 @@
 """A case: one batched problem instance, before anything is rounded to somebody's precision."""
 
 import dataclasses
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Problem:
     eps_kind: str = "exact"  # which function of known Jacobian plays epsilon: "exact" or "skew"
     strided: bool = False  # hand over arrays that are not contiguous
     seed: int = 0  # of the random roundings
-    key: Hashable = None  # equal for equal problems, so that what is known of one need not be computed again
+    id: str | None = None  # names exactly these numbers: see afi_properties.strategies.problem_from_id
 
     @property
     def batch(self) -> int:

@@ -1,11 +1,14 @@
 """Real data as atoms, over the whole range of noise: scikit-learn's handwritten digits, or anybody's own."""
 
+import dataclasses
 import functools
+import itertools
 import zlib
 from collections.abc import Iterator
 
 import numpy as np
 
+from afi_properties.choices import VERSION, require_version, whole_number
 from afi_properties.noise_levels import noise_at, time_near_log_snr
 from afi_properties.problem import Array, Problem
 from afi_reference.distribution import as_float_array, normalised_weights
@@ -42,7 +45,7 @@ def noised_problems(scenario: str, atoms: Array, weights: Array | None, seed: in
     weights = normalised_weights(weights, len(atoms))
     schedule = LogSNRLinear()
     rng = np.random.default_rng([seed, 3])
-    identity = zlib.crc32(atoms.tobytes() + weights.tobytes())
+    name = f"{VERSION}_{scenario}_{_fingerprint(atoms, weights)}"
     for level, log_snr in enumerate(LOG_SNRS):
         times = np.array([time_near_log_snr(schedule, log_snr)])
         alpha, sigma = noise_at(schedule, times)
@@ -64,8 +67,54 @@ def noised_problems(scenario: str, atoms: Array, weights: Array | None, seed: in
                 "weights": weights,
             },
             seed=seed + log_snr + 20,
-            key=(scenario, identity, seed, log_snr),
+            id=f"{name}_s{seed}_level{level}",
         )
+
+
+def with_nearest_atoms(problem: Problem, count: int) -> Problem:
+    """Return a problem of one point with only the ``count`` atoms nearest to it, in their order."""
+    values = dict(problem.values)
+    distances = ((values["x"][0] - values["alpha"][0] * values["data"]) ** 2).sum(axis=1)
+    nearest = np.sort(np.argsort(distances, kind="stable")[:count])
+    weights = values["weights"][nearest]
+    values |= {"data": values["data"][nearest], "weights": weights / weights.sum()}
+    description = f"{problem.description}, the {count} atoms nearest to the point"
+    return dataclasses.replace(problem, values=values, description=description, id=f"{problem.id}_near{count}")
+
+
+def noised_from_id(text: str, atoms: Array | None = None, weights: Array | None = None) -> Problem:
+    """Return the problem on real data with the id ``text``; only the digits need no ``atoms``.
+
+    Raises
+    ------
+    ValueError
+        If it is not the id of a case on these data, of this version.
+    """
+    require_version(text)
+    words = text.split("_")
+    if len(words) not in (5, 6):
+        raise ValueError(f"case id {text!r}: a case on real data has 5 or 6 parts, not {len(words)}.")
+    scenario, fingerprint = words[1], words[2]
+    seed = whole_number(text, "seed", words[3], "s")
+    level = whole_number(text, "noise level", words[4], "level")
+    if level >= len(LOG_SNRS):
+        raise ValueError(f"case id {text!r}: there are only {len(LOG_SNRS)} noise levels, from level0.")
+    if scenario == "digits":
+        atoms, weights = load_digits_atoms(), None
+    elif atoms is None:
+        raise ValueError(f"case id {text!r} is of data of your own: give them again.")
+    # A function that does not ask for weights was checked with uniform ones.
+    for chosen in (weights, None):
+        if _fingerprint(as_float_array(atoms, "data"), normalised_weights(chosen, len(atoms))) == fingerprint:
+            problem = next(itertools.islice(noised_problems(scenario, atoms, chosen, seed), level, None))
+            if len(words) == 5:
+                return problem
+            return with_nearest_atoms(problem, min(whole_number(text, "count", words[5], "near"), len(atoms)))
+    raise ValueError(f"case id {text!r} is of other data, or other weights, than these.")
+
+
+def _fingerprint(atoms: Array, weights: Array) -> str:
+    return f"{zlib.crc32(atoms.tobytes() + weights.tobytes()):08x}"
 
 
 def _nearest_neighbour(atoms: Array, index: int) -> int:
