@@ -54,11 +54,11 @@ def place_atoms(
 
     ``shared``: in random directions, at distances that give a posterior drawn uniformly from the simplex;
     ``collinear``: on a line; ``clustered``: two tight groups; ``duplicated``: every atom twice or more;
-    ``noised``: standard normal atoms ten times wider than the noise, of which one usually takes all.
+    ``noised``: normal atoms of norm ``radius``, the point noised from one of them, which takes all if they are far.
     """
     count = len(weights)
     if geometry == "noised":
-        return 10 * rng.standard_normal((count, dimension)), np.array(1.0)
+        return radius / np.sqrt(dimension) * rng.standard_normal((count, dimension)), np.array(1.0)
     posterior = rng.dirichlet(np.ones(count))
     # log w_i - r_i^2 / 2 = log posterior_i + constant; the constant makes the nearest atom lie at `radius`.
     excess = 2 * (np.log(weights) - np.log(np.maximum(posterior, 1e-3)))

@@ -71,7 +71,7 @@ def log_snr_at(schedule: Schedule, place: float, everywhere: bool) -> float:
 
     ``place`` 0 is log-SNR 0, the ends are those of the range. Two decimals: it is part of a case's id.
     """
-    low, high = LOG_SNR_RANGE if everywhere else telling_range(schedule)
+    low, high = LOG_SNR_RANGE if everywhere else telling_range(schedule)  # type: ignore[arg-type]
     return round(place * (high if place > 0 else -low), 2) + 0.0
 
 

@@ -7,7 +7,7 @@ are the same; for a trained one they differ. Here each role is held to its own n
 from collections.abc import Callable
 
 from afi_properties.claim import DIRAC_PARAMETERS, POINT_PARAMETERS, Claim, Formula
-from afi_properties.claims.mistakes import per_point
+from afi_properties.claims.mistakes import has_covariance, per_point, sigma_of, times, unless_one
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
 
@@ -43,13 +43,25 @@ def _sum_of_entries(i: Inputs, right: Array) -> Array | None:
 
 
 def _isotropic_trace(i: Inputs, right: Array) -> Array | None:
-    return i.dimension / i.sigma**2 if i.skew is None else None
+    return i.dimension / i.sigma**2 if i.skew is None and has_covariance(i) else None
+
+
+def _isotropic_vector(i: Inputs, right: Array) -> Array | None:
+    return per_point(i.sigma**-2, i.v) if i.skew is None and has_covariance(i) else None
 
 
 _COMMON: dict[str, Formula] = {
-    "sign": lambda i, right: -right,
-    "not divided by sigma": lambda i, right: per_point(i.sigma, right),
-    "sigma^2 for sigma": lambda i, right: per_point(1 / i.sigma, right),
+    "sign": times(lambda i: -1.0),
+    "doubled": times(lambda i: 2.0),
+    "not divided by sigma": unless_one(sigma_of, times(sigma_of)),
+    "sigma^2 for sigma": unless_one(sigma_of, times(lambda i: 1 / i.sigma)),
+    "times sigma": unless_one(sigma_of, times(lambda i: i.sigma**2)),
+}
+
+_VECTOR: dict[str, Formula] = {
+    **_COMMON,
+    "symmetric part of J": _if_skew(lambda i: (jvp(i) + vjp(i)) / 2),
+    "covariance ignored": _isotropic_vector,
 }
 
 _PARAMETERS = POINT_PARAMETERS | DIRAC_PARAMETERS | {"eps_fn"}
@@ -62,7 +74,7 @@ CLAIMS = (
         statement="Jᵀv/σ, J the Jacobian of ε at x: the gradient of ⟨ε(x, t), v⟩ over σ",
         answer="point",
         truth=vjp,
-        wrong={**_COMMON, "J v for J^T v": _if_skew(jvp)},
+        wrong={**_VECTOR, "J v for J^T v": _if_skew(jvp)},
         parameters=_PARAMETERS | {"v"},
         eps_kinds=("exact", "skew"),
     ),
@@ -74,7 +86,7 @@ CLAIMS = (
         printed="F v ≈ (1/σ) ∂ε/∂x v = (1/σ) ∂⟨ε, v⟩/∂x: the last is Jᵀv, equal to J v only if J is symmetric",
         answer="point",
         truth=jvp,
-        wrong={**_COMMON, "J^T v for J v": _if_skew(vjp)},
+        wrong={**_VECTOR, "J^T v for J v": _if_skew(vjp)},
         parameters=_PARAMETERS | {"v"},
         eps_kinds=("exact", "skew"),
     ),
@@ -90,6 +102,7 @@ CLAIMS = (
             **_COMMON,
             "sum of all entries for the diagonal": _sum_of_entries,
             "covariance ignored": _isotropic_trace,
+            "divided by d": lambda i, right: None if i.dimension == 1 else right / i.dimension,
         },
         parameters=_PARAMETERS,
         eps_kinds=("exact", "skew"),

@@ -6,7 +6,7 @@ Whether it is near the Fisher information is another question, and the answer is
 from collections.abc import Callable
 
 from afi_properties.claim import DIRAC_PARAMETERS, POINT_PARAMETERS, PREDICTION_PARAMETERS, Claim, Formula
-from afi_properties.claims.mistakes import per_point
+from afi_properties.claims.mistakes import alpha_of, per_point, sigma_of, times, unless_one
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
 
@@ -34,13 +34,7 @@ def _true_factor(i: Inputs) -> Array:
     return (i.alpha / i.sigma**2) ** 2
 
 
-def _alpha_for_its_square(i: Inputs, right: Array) -> Array | None:
-    return None if (i.alpha == 1).all() else _operator(i, i.alpha / i.sigma**4)
-
-
-def _alpha_left(i: Inputs, right: Array) -> Array | None:
-    if (i.alpha == 1).all():
-        return None
+def _alpha_left(i: Inputs, right: Array) -> Array:
     return right + per_point(_true_factor(i) * (i.alpha**2 - 1), _projection(i, i.predicted_mean))
 
 
@@ -57,9 +51,18 @@ CLAIMS = (
             "signs of both rank-one terms": _with(_true_factor, endpoint=-1, mean=1),
             "endpoint term dropped": _with(_true_factor, endpoint=0),
             "posterior-mean term dropped": _with(_true_factor, mean=0),
-            "sigma^3 for sigma^4": _with(lambda i: i.alpha**2 / i.sigma**3),
-            "alpha for alpha^2": _alpha_for_its_square,
-            "posterior mean not divided by alpha": _alpha_left,
+            "rank-one terms dropped": lambda i, right: per_point(i.sigma**-2, i.v),
+            "rank-one terms doubled": _with(lambda i: 2 * _true_factor(i)),
+            "sigma^3 for sigma^4": unless_one(sigma_of, _with(lambda i: i.alpha**2 / i.sigma**3)),
+            "sigma^2 for sigma^4": unless_one(sigma_of, _with(lambda i: (i.alpha / i.sigma) ** 2)),
+            "alpha for alpha^2": unless_one(alpha_of, _with(lambda i: i.alpha / i.sigma**4)),
+            "alpha^4 for alpha^2": unless_one(alpha_of, _with(lambda i: (i.alpha / i.sigma) ** 4)),
+            "posterior mean not divided by alpha": unless_one(alpha_of, _alpha_left),
+            "identity over sigma": unless_one(
+                sigma_of, lambda i, right: right + per_point(1 / i.sigma - i.sigma**-2, i.v)
+            ),
+            "sign": times(lambda i: -1.0),
+            "times sigma": unless_one(sigma_of, times(sigma_of)),
         },
         parameters=POINT_PARAMETERS | DIRAC_PARAMETERS | PREDICTION_PARAMETERS | {"v", "x0"},
     ),

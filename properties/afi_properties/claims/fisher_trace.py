@@ -11,7 +11,7 @@ from afi_properties.claim import (
     Claim,
 )
 from afi_properties.claims import trace_matching
-from afi_properties.claims.mistakes import fisher_mistakes
+from afi_properties.claims.mistakes import fisher_mistakes, has_covariance
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
 
@@ -31,7 +31,23 @@ def _outer_product(i: Inputs, m: Array) -> Array:
     return np.asarray((m * m).sum(axis=1))
 
 
-_WRONG = fisher_mistakes(truth, _identity, _outer_product)
+def _identity_of_one_dimension(i: Inputs, right: Array) -> Array | None:
+    return None if i.dimension == 1 else right - (i.dimension - 1) / i.sigma**2
+
+
+def _covariance_over_d(i: Inputs, right: Array) -> Array | None:
+    if i.dimension == 1 or not has_covariance(i):
+        return None
+    isotropic = i.dimension / i.sigma**2
+    return isotropic - (isotropic - right) / i.dimension
+
+
+_WRONG = {
+    **fisher_mistakes(truth, _identity, _outer_product),
+    "divided by d": lambda i, right: None if i.dimension == 1 else right / i.dimension,
+    "1 for d": _identity_of_one_dimension,
+    "trace of the covariance divided by d": _covariance_over_d,
+}
 
 CLAIMS = (
     Claim(

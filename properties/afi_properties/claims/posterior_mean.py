@@ -1,13 +1,28 @@
 """The posterior mean, that is the optimal y-prediction: Prop. 2 (Diracs) and Prop. 4 (general data)."""
 
+from collections.abc import Callable
+
+import numpy as np
+
 from afi_properties.claim import (
     DIRAC_PARAMETERS,
     MIXTURE_PARAMETERS,
     POINT_PARAMETERS,
     PREDICTION_PARAMETERS,
     Claim,
+    Formula,
 )
-from afi_properties.claims.mistakes import per_point, weight_mistakes
+from afi_properties.claims.mistakes import (
+    alpha_of,
+    if_spread,
+    level_mistakes,
+    normaliser,
+    per_point,
+    sigma_of,
+    times,
+    unless_one,
+    weight_mistakes,
+)
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
 
@@ -17,15 +32,31 @@ def truth(i: Inputs) -> Array:
     return i.predicted_mean
 
 
-def _alpha_left(i: Inputs, right: Array) -> Array | None:
-    return None if (i.alpha == 1).all() else per_point(i.alpha, right)
+def _from_law(i: Inputs) -> Array:
+    return i.law.posterior_mean(i.x, i.alpha, i.sigma)
+
+
+def _from_noise(factor: Callable[[Inputs], Array]) -> Formula:
+    return lambda i, right: per_point(1 / i.alpha, i.x - per_point(factor(i), i.eps))
+
+
+def _unnormalised(i: Inputs, right: Array) -> Array | None:
+    total = normaliser(i)
+    return None if total is None else per_point(total, right)
 
 
 _WRONG = {
-    "noise not removed": lambda i, right: per_point(1 / i.alpha, i.x),
-    "not divided by alpha": _alpha_left,
-    "sigma^2 for sigma before epsilon": lambda i, right: per_point(1 / i.alpha, i.x - per_point(i.sigma**2, i.eps)),
-    **weight_mistakes(lambda i: i.law.posterior_mean(i.x, i.alpha, i.sigma)),
+    "noise not removed": _from_noise(lambda i: np.zeros_like(i.sigma)),
+    "sign of epsilon": _from_noise(lambda i: -i.sigma),
+    "score for epsilon": unless_one(sigma_of, _from_noise(lambda i: -np.ones_like(i.sigma))),
+    "sigma^2 for sigma before epsilon": unless_one(sigma_of, _from_noise(lambda i: i.sigma**2)),
+    "sigma dropped before epsilon": unless_one(sigma_of, _from_noise(lambda i: np.ones_like(i.sigma))),
+    "epsilon for the posterior mean": lambda i, right: i.eps,
+    "not divided by alpha": unless_one(alpha_of, times(alpha_of)),
+    "divided by alpha^2": unless_one(alpha_of, times(lambda i: 1 / i.alpha)),
+    "posterior weights not normalised": _unnormalised,
+    **{name: if_spread(formula) for name, formula in level_mistakes(truth).items()},
+    **weight_mistakes(_from_law),
 }
 
 CLAIMS = (

@@ -7,7 +7,16 @@ from afi_properties.claim import (
     PREDICTION_PARAMETERS,
     Claim,
 )
-from afi_properties.claims.mistakes import per_point, weight_mistakes
+from afi_properties.claims.mistakes import (
+    alpha_of,
+    level_mistakes,
+    normaliser,
+    per_point,
+    sigma_of,
+    times,
+    unless_one,
+    weight_mistakes,
+)
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
 
@@ -17,16 +26,30 @@ def truth(i: Inputs) -> Array:
     return i.law.score(i.x, i.alpha, i.sigma)
 
 
-def _alpha_dropped(i: Inputs, right: Array) -> Array | None:
-    mean = i.law.posterior_mean(i.x, i.alpha, i.sigma)
-    return None if (i.alpha == 1).all() else per_point(-1 / i.sigma**2, i.x - mean)
+def _with_mean(i: Inputs, mean: Array) -> Array:
+    return per_point(-1 / i.sigma**2, i.x - mean)
+
+
+def _mean(i: Inputs) -> Array:
+    return i.law.posterior_mean(i.x, i.alpha, i.sigma)
+
+
+def _unnormalised(i: Inputs, right: Array) -> Array | None:
+    total = normaliser(i)
+    return None if total is None else _with_mean(i, per_point(i.alpha * total, _mean(i)))
 
 
 _WRONG = {
-    "sign": lambda i, right: -right,
-    "epsilon for the score": lambda i, right: per_point(-i.sigma, right),
-    "sigma for sigma^2": lambda i, right: per_point(i.sigma, right),
-    "alpha dropped before the posterior mean": _alpha_dropped,
+    "sign": times(lambda i: -1.0),
+    "doubled": times(lambda i: 2.0),
+    "epsilon for the score": times(lambda i: -i.sigma),
+    "posterior mean for the score": lambda i, right: _mean(i),
+    "sigma for sigma^2": unless_one(sigma_of, times(sigma_of)),
+    "not divided by sigma^2": unless_one(sigma_of, times(lambda i: i.sigma**2)),
+    "alpha dropped before the posterior mean": unless_one(alpha_of, lambda i, right: _with_mean(i, _mean(i))),
+    "posterior mean dropped": lambda i, right: per_point(-1 / i.sigma**2, i.x),
+    "posterior weights not normalised": _unnormalised,
+    **level_mistakes(truth),
     **weight_mistakes(truth),
 }
 
