@@ -19,7 +19,7 @@ DRAWN_SCENARIOS = ("dirac", "gaussian-mixture")
 SCENARIOS = (*DRAWN_SCENARIOS, "digits")
 OWN_DATA = "own-data"
 
-LARGEST_MATRIX = 64
+LARGEST_MATRIX = 256
 """Largest dimension for which matrices (B, d, d) are checked, where the data or the adapter fix it."""
 
 

@@ -35,7 +35,7 @@ SIZES: tuple[tuple[int, int, int], ...] = (
     (2, 64, 16),
     (4, 16, 64),
     (2, 32, 256),
-    (1, 6, 4096),
+    (1, 3, 4096),
     (2, 4, 16384),
 )
 """Batch, atoms and dimension. Few of them: compiled backends pay for each new shape."""

@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from afi_properties.catalogue import CLAIMS
-from afi_properties.geometry import GEOMETRIES, RADII, place_atoms
+from afi_properties.choices import choices_from_id
+from afi_properties.geometry import GEOMETRIES, OFFSETS, RADII, WEIGHTS, place_atoms
 from afi_properties.judgement import find_truth, margins_of
 from afi_properties.known_jacobian import skew_eps_for
 from afi_properties.noise_levels import SCHEDULES, VARIANCE_PRESERVING, time_near_log_snr
 from afi_properties.precision import PRECISIONS
-from afi_properties.strategies import OFFSETS, SIZES, WEIGHTS, Demand, problems, stratified_problems
+from afi_properties.strategies import SIZES, Demand, problems, stratified_problems
 
 FAMILIES = ("dirac", "gaussian-mixture")
 DIMENSIONS = (1, 2, 16, 256, 4096)
@@ -143,7 +144,7 @@ def test_covariances_and_atoms_are_usable_by_the_oracles(family):
 def test_the_same_seed_gives_the_same_problems(family):
     demand = Demand(family=family, largest_dimension=16)
     for one, other in zip(drawn(demand), drawn(demand), strict=True):
-        assert one.key == other.key
+        assert one.id == other.id
         for name, value in one.values.items():
             np.testing.assert_array_equal(value, other.values[name])
 
@@ -151,17 +152,17 @@ def test_the_same_seed_gives_the_same_problems(family):
 def test_another_seed_gives_other_problems():
     demand = Demand(largest_dimension=16)
     first, second = (list(stratified_problems(demand, 1, seed)) for seed in (0, 1))
-    assert not {problem.key for problem in first} & {problem.key for problem in second}
+    assert not {problem.id for problem in first} & {problem.id for problem in second}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_equal_keys_mean_equal_problems(family):
+def test_equal_ids_mean_equal_problems(family):
     demand = Demand(family=family, largest_dimension=16, eps_kinds=("exact", "skew"), per_sample_noise=True)
     known = {}
     for problem in drawn(demand):
-        known.setdefault(problem.key, problem)
-        assert problem.eps_kind == known[problem.key].eps_kind
-        np.testing.assert_array_equal(problem.values["x"], known[problem.key].values["x"])
+        known.setdefault(problem.id, problem)
+        assert problem.eps_kind == known[problem.id].eps_kind
+        np.testing.assert_array_equal(problem.values["x"], known[problem.id].values["x"])
 
 
 @pytest.mark.parametrize(
@@ -197,12 +198,13 @@ def test_shrinking_without_a_cause_ends_at_the_simplest_problem(family):
 @pytest.mark.parametrize("rounds", [1, 4])
 def test_stratified_problems_cover_every_radius_geometry_offset_weighting_schedule_and_size(rounds):
     found = list(stratified_problems(Demand(), rounds, seed=5))
+    choices = [choices_from_id(p.id) for p in found]
     assert len(found) == rounds * len(SIZES)
     for wanted, seen in (
-        (GEOMETRIES, {p.key[2] for p in found}),
-        (RADII, {p.key[3] for p in found}),
-        (OFFSETS, {p.key[4] for p in found}),
-        (WEIGHTS, {p.key[5] for p in found}),
+        (GEOMETRIES, {c.shape for c in choices}),
+        (RADII, {c.radius for c in choices}),
+        (OFFSETS, {c.offset for c in choices}),
+        (WEIGHTS, {c.weights for c in choices}),
         ([s.name for s in SCHEDULES], {p.schedule.name for p in found}),
         ((False, True), {p.strided for p in found}),
         (SIZES, {(p.batch, p.atoms, p.dimension) for p in found}),

@@ -106,6 +106,6 @@ CLAIMS = (
         },
         parameters=_PARAMETERS,
         eps_kinds=("exact", "skew"),
-        largest_dimension=256,
+        largest_dimension=4096,
     ),
 )

@@ -39,7 +39,7 @@ CLAIMS = (
         truth=truth,
         wrong=_WRONG,
         parameters=POINT_PARAMETERS | DIRAC_PARAMETERS | PREDICTION_PARAMETERS,
-        largest_dimension=64,
+        largest_dimension=256,
     ),
     Claim(
         role="fisher",
@@ -50,6 +50,6 @@ CLAIMS = (
         truth=truth,
         wrong=_WRONG,
         parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS,
-        largest_dimension=16,
+        largest_dimension=256,
     ),
 )

@@ -43,6 +43,6 @@ CLAIMS = (
         truth=truth,
         wrong=_WRONG,
         parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS | {"v"},
-        largest_dimension=16,
+        largest_dimension=256,
     ),
 )

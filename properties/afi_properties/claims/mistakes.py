@@ -6,7 +6,7 @@ everywhere.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -82,15 +82,17 @@ def weight_mistakes(truth: Answer) -> dict[str, Formula]:
             return None
         quick = _quick(i)
         answers = []
-        for b in range(len(quick.x)):  # noise levels may differ, and with them the determinants
+        one_level = np.ptp(quick.alpha) == np.ptp(quick.sigma) == 0
+        levels: Sequence[int | slice] = [slice(None)] if one_level else range(len(quick.x))
+        for points in levels:  # noise levels may differ, and with them the determinants
+            one = _only(quick, points)
             identity = np.eye(i.dimension)
-            diffused = quick.alpha[b] ** 2 * i.law.covariances + quick.sigma[b] ** 2 * identity
+            diffused = one.alpha[0] ** 2 * i.law.covariances + one.sigma[0] ** 2 * identity
             log_determinants = np.linalg.slogdet(diffused.astype(np.float64))[1]
             if np.ptp(log_determinants) == 0:
                 return None
             logits = np.log(np.asarray(i.law.weights, dtype=np.float64)) + log_determinants / 2
             weights = np.exp(logits - logits.max())
-            one = _only(quick, b)
             law = dataclasses.replace(i.law, weights=weights / weights.sum())
             answers.append(truth(dataclasses.replace(one, law=law)))
         return np.concatenate(answers)
@@ -199,10 +201,11 @@ def _quick(i: Inputs) -> Inputs:
     return i.in_dtype(np.float64)
 
 
-def _only(i: Inputs, point: int) -> Inputs:
-    """Return the inputs of one point of a batch."""
+def _only(i: Inputs, points: int | slice) -> Inputs:
+    """Return the inputs of some points of a batch."""
+    chosen = slice(points, points + 1) if isinstance(points, int) else points
     numbers = {name: getattr(i, name) for name in ("x", "alpha", "sigma", "v", "x0", "handed_eps", "handed_head")}
-    return dataclasses.replace(i, **{n: value[[point]] for n, value in numbers.items() if value is not None})
+    return dataclasses.replace(i, **{n: value[chosen] for n, value in numbers.items() if value is not None})
 
 
 def _count(i: Inputs) -> int:

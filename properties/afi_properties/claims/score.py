@@ -73,6 +73,6 @@ CLAIMS = (
         truth=truth,
         wrong=_WRONG,
         parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS,
-        largest_dimension=16,
+        largest_dimension=256,
     ),
 )
