@@ -12,6 +12,7 @@ from afi_properties.judgement import LIMIT
 from afi_properties.problem import Array, Problem
 from afi_properties.real_data import noised_problems
 from afi_properties.strategies import Demand
+from afi_properties.vacuity import summarise
 from afi_verify.backends import load_backend
 from afi_verify.counterexamples import describe, fits_in_a_script
 from afi_verify.diagnosis import diagnose
@@ -64,7 +65,7 @@ def run_check(check: Check, plan: Plan) -> CheckResult:
             finding = examine(subject, problem)
             return dataclasses.replace(finding, kind=Kind.RIGHT) if _excuses(finding, accepted) else finding
 
-        simplest = shrink(demand, look, weightiest.kind, seed) or weightiest
+        simplest = shrink(demand, look, blamed, weightiest.kind, seed)
     else:
         simplest = with_fewer_atoms(subject, weightiest)
     result = _accuse(check, subject, findings, blamed, simplest)
@@ -201,6 +202,7 @@ def _result(
         worst_error=max(errors, default=None),
         median_error=float(np.median(errors)) if errors else None,
         margins=_margins(findings),
+        margins_by_dimension=summarise(finding.margin for finding in findings),
         points=points,
         simplest=simplest,
         worst=worst,

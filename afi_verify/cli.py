@@ -1,4 +1,4 @@
-"""The command line: ``afi-verify run``, ``list`` and ``bench``."""
+"""The command line: ``afi-verify run``, ``replay``, ``list`` and ``bench``."""
 
 import contextlib
 import json
@@ -105,6 +105,44 @@ def run(
     if as_json:
         sys.stdout.write(to_json(results))
     raise typer.Exit(results.exit_status)
+
+
+@app.command()
+def replay(
+    adapter: Annotated[
+        str, typer.Argument(metavar="ADAPTER.py", help="The Python file; `shipped` for the shipped implementations.")
+    ],
+    check: Annotated[str, typer.Argument(metavar="ROLE-OR-CHECK", help="A role, or the id of a check.")],
+    case: Annotated[str, typer.Argument(metavar="CASE", help="The id of the case, as a report shows it.")],
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE.npy", help="The data, for a case on data of your own.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE.npy", help="Their weights, if there were any.")] = None,
+) -> None:
+    """Run one case again: what was returned, expected and attainable, and what the case can tell.
+
+    Exit status: 0 every answer is right; 1 some answer is not; 2 an argument is unusable.
+    """
+    from afi_verify.console import Console
+    from afi_verify.errors import UnusableError
+    from afi_verify.examination import Kind
+    from afi_verify.replay import replay, report_lines
+    from afi_verify.session import load_array
+
+    try:
+        found = replay(
+            adapter,
+            check,
+            case,
+            load_array(data) if data is not None else None,
+            load_array(weights) if weights is not None else None,
+        )
+    except UnusableError as error:
+        Console().problem(str(error))
+        raise typer.Exit(UNUSABLE) from None
+    for subject, finding in found:
+        typer.echo("\n".join(report_lines(subject, finding)))
+    raise typer.Exit(int(any(finding.kind != Kind.RIGHT for _, finding in found)))
 
 
 @app.command("list")

@@ -80,6 +80,8 @@ class Console:
             if check.simplest is not None:
                 self._out.print(f"  simplest case: {check.simplest.case}")
                 self._out.print(f"  {check.simplest.message}")
+                if check.simplest.id:
+                    self._out.print(f"  again: afi-verify replay ADAPTER.py {check.id} {check.simplest.id}")
         if results.checks:
             self._out.print()
         for adapter in results.adapters:

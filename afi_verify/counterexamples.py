@@ -39,6 +39,7 @@ def describe(subject: Subject, finding: Finding) -> Counterexample:
         error=error,
         message=message,
         script=replay_script(subject, finding) if fits_in_a_script(finding) else "",
+        id=problem.id or "",
     )
 
 

@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
 
+from afi_properties.building import build_problem
+from afi_properties.choices import Choices, choices_from_id
 from afi_properties.problem import Problem
 from afi_properties.strategies import Demand, problems, stratified_problems
 from afi_verify.examination import Finding, Kind
@@ -16,34 +18,49 @@ Examine = Callable[[Problem], Finding]
 
 
 def draw_problems(demand: Demand, examine: Examine, profile: Profile, seed: int) -> list[Finding]:
-    """Examine problems: an even sample, then random ones, then some steered towards large errors."""
+    """Examine problems: an even sample, small ones first, then random ones, then some steered.
+
+    Half of the steered ones go towards large errors, for the worst counterexample; the other half towards large
+    margins, where a wrong formula that nobody thought of shows best.
+    """
     findings = [examine(problem) for problem in stratified_problems(demand, profile.rounds, seed)]
 
-    def record(problem: Problem) -> None:
-        finding = examine(problem)
-        findings.append(finding)
-        if 0 < finding.worst < math.inf:
-            hypothesis.target(math.log10(finding.worst), label="error in multiples of the attainable")
+    def record(problem: Problem) -> Finding:
+        findings.append(examine(problem))
+        return findings[-1]
+
+    def towards_error(problem: Problem) -> None:
+        _target(record(problem).worst, "error in multiples of the attainable")
+
+    def towards_margin(problem: Problem) -> None:
+        _target(record(problem).margin.margin, "margin to the nearest wrong formula")
 
     _run(record, demand, profile.drawn, seed, (Phase.generate,))
     if profile.steered:
-        _run(record, demand, profile.steered, seed + 1, (Phase.generate, Phase.target))
+        half = profile.steered // 2
+        _run(towards_error, demand, half, seed + 1, (Phase.generate, Phase.target))
+        _run(towards_margin, demand, profile.steered - half, seed + 2, (Phase.generate, Phase.target))
     return findings
+
+
+def _target(value: float, label: str) -> None:
+    if 0 < value < math.inf:
+        hypothesis.target(math.log10(value), label=label)
 
 
 DRAWS_BEFORE_SHRINKING = 400
 """How many problems are drawn to find one that Hypothesis can shrink; it stops at the first."""
 
 
-def shrink(demand: Demand, examine: Examine, kind: Kind, seed: int) -> Finding | None:
-    """Return the simplest problem whose finding is of ``kind``, or ``None`` if none is drawn.
+def shrink(demand: Demand, examine: Examine, findings: Sequence[Finding], kind: Kind, seed: int) -> Finding:
+    """Return the simplest problem whose finding is of ``kind``.
 
-    There may be none where few problems show the fault, or where an implementation does not answer the same
-    question the same way twice. Problems with few atoms in few dimensions come first: shrinking one size step by step
-    stops where the next smaller one shows the fault only with another geometry.
+    Problems with few atoms in few dimensions are drawn first: shrinking one size step by step stops where the next
+    smaller one shows the fault only with another geometry. Where none of those shows it, the choices of one of
+    ``findings`` are made simpler, one after the other; one at least must be of ``kind``.
     """
     small = dataclasses.replace(demand, largest_dimension=min(3, demand.largest_dimension), most_atoms=3)
-    return _shrink(small, examine, kind, seed) or _shrink(demand, examine, kind, seed)
+    return _shrink(small, examine, kind, seed) or _simplify(demand, examine, findings, kind)
 
 
 def _shrink(demand: Demand, examine: Examine, kind: Kind, seed: int) -> Finding | None:
@@ -62,11 +79,53 @@ def _shrink(demand: Demand, examine: Examine, kind: Kind, seed: int) -> Finding 
     return None
 
 
+def _simplify(demand: Demand, examine: Examine, findings: Sequence[Finding], kind: Kind) -> Finding:
+    """Make the choices of the smallest finding of ``kind`` simpler as long as the finding stays one."""
+    simplest = min((f for f in findings if f.kind is kind), key=_size)
+    assert simplest.problem.id is not None
+    choices = choices_from_id(simplest.problem.id)
+    simpler = True
+    while simpler:
+        simpler = False
+        for changed in _simpler(demand, choices):
+            finding = examine(build_problem(changed))
+            if finding.kind is kind:
+                simplest, choices, simpler = finding, changed, True
+                break
+    return simplest
+
+
+def _simpler(demand: Demand, choices: Choices) -> Iterator[Choices]:
+    """Yield choices that are simpler in one respect."""
+    options: dict[str, Sequence[object]] = {
+        "sizes": demand.sizes(),
+        "spread": (False,),
+        "strided": (False,),
+        "weights": ("uniform",),
+        "offset": ("0", "1"),
+        "shape": demand.shapes(),
+        "radius": ("1",),
+        "schedule": tuple(schedule.name for schedule in demand.schedules()),
+        "log_snr": (0.0, 2.0, -2.0, 5.0, -5.0),
+        "fine": (False,),
+    }
+    for name, values in options.items():
+        for value in values:
+            if value == getattr(choices, name):
+                break  # what follows is not simpler
+            yield dataclasses.replace(choices, **{name: value})  # type: ignore[arg-type]
+
+
+def _size(finding: Finding) -> int:
+    problem = finding.problem
+    return problem.batch * problem.atoms * problem.dimension
+
+
 class _Found(Exception):  # noqa: N818 - a signal to Hypothesis, not an error
     pass
 
 
-def _run(body: Callable[[Problem], None], demand: Demand, cases: int, seed: int, phases: tuple[Phase, ...]) -> None:
+def _run(body: Callable[[Problem], object], demand: Demand, cases: int, seed: int, phases: tuple[Phase, ...]) -> None:
     settings = hypothesis.settings(
         max_examples=cases,
         phases=phases,
@@ -77,5 +136,8 @@ def _run(body: Callable[[Problem], None], demand: Demand, cases: int, seed: int,
         suppress_health_check=list(HealthCheck),
         verbosity=Verbosity.quiet,
     )
-    test = hypothesis.given(problems(demand))(body)
-    hypothesis.seed(seed)(settings(test))()
+
+    def test(problem: Problem) -> None:
+        body(problem)
+
+    hypothesis.seed(seed)(settings(hypothesis.given(problems(demand))(test)))()

@@ -11,6 +11,7 @@ from afi_properties.claim import Claim
 from afi_properties.judgement import LIMIT, Truth, errors_of, find_truth, margins_of
 from afi_properties.precision import PRECISIONS
 from afi_properties.problem import Array, Problem
+from afi_properties.vacuity import CaseMargin, case_margin
 from afi_verify.errors import BrokenAnswerError
 from afi_verify.handing import Handed, Subject, call, round_problem
 
@@ -48,6 +49,11 @@ class Finding:
     def worst(self) -> float:
         """Largest error of a representable point; 0 when there is none."""
         return float(np.nanmax(self.errors)) if not np.isnan(self.errors).all() else 0.0
+
+    @property
+    def margin(self) -> CaseMargin:
+        """What the problem could have told."""
+        return case_margin(self.problem.dimension, self.margins)
 
     @property
     def worst_point(self) -> int:

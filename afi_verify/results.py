@@ -7,10 +7,13 @@ is written as the string ``"nan"``, ``"inf"`` or ``"-inf"``; exact floats are wr
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from afi_properties.vacuity import MarginSummary
 
 SCHEMA = "afi-verify/results/1"
 """Version of the format; the number grows when a reader of the older one would misunderstand it."""
@@ -51,6 +54,7 @@ class Counterexample:
     error: float | None  # in multiples of the attainable; None where there was no answer to compare
     message: str  # one sentence: what was returned, what was expected
     script: str  # a stand-alone Python script that replays it; empty where it would not fit
+    id: str = ""  # for `afi-verify replay`, in the version that wrote it; empty where there is none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +86,7 @@ class CheckResult:
     worst_error: float | None
     median_error: float | None
     margins: tuple[FormulaMargin, ...] = ()
+    margins_by_dimension: tuple[MarginSummary, ...] = ()
     points: tuple[Point, ...] = ()
     simplest: Counterexample | None = None
     worst: Counterexample | None = None
@@ -156,7 +161,10 @@ def to_json(results: Results) -> str:
     document["known_failures"] = sum(check.known_failure is not None for check in results.checks)
     for adapter, entry in zip(results.adapters, document["adapters"], strict=True):
         entry["sum"] = count_verdicts(adapter.checks)
-    return json.dumps(_jsonable(document), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(_jsonable(document), indent=1, allow_nan=False)
+    # What holds nothing but numbers and short texts stands on one line: most of the file would be indentation. A line
+    # feed in JSON is never inside a string.
+    return re.sub(r"\{\n\s+([^{}\[\]]*?)\n\s*\}", lambda leaf: "{" + re.sub(r"\n\s+", " ", leaf[1]) + "}", text) + "\n"
 
 
 def write_results(results: Results, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +29,7 @@ class Example:
     case: Counterexample
     file_name: str
     packed: bool
+    command: str  # replays it by its id; empty where it has none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,7 @@ class CheckView:
     bins: tuple[Bin, ...]
     plotted: bool
     sees: str  # what the plot shows, in words
+    wide: int  # cases with a margin above 10
     examples: tuple[Example, ...]
     seconds: float | None
     opened: bool
@@ -125,37 +128,41 @@ class _Packing:
 
 
 def _view_adapter(number: int, adapter: AdapterResult, results: Results, grid: Grid, packing: _Packing) -> AdapterView:
-    title = f"{adapter.name} · {adapter.dtype}"
     return AdapterView(
         anchor=f"a{number}",
-        title=title,
+        title=_title(adapter),
         adapter=adapter,
         sum=count_verdicts(adapter.checks),
         checks=tuple(
-            _view_check(f"a{number}-c{index}", title, check, results, grid, packing)
+            _view_check(f"a{number}-c{index}", adapter, check, results, grid, packing)
             for index, check in enumerate(adapter.checks, start=1)
         ),
     )
 
 
+def _title(adapter: AdapterResult) -> str:
+    return f"{adapter.name} · {adapter.dtype}"
+
+
 def _view_check(
-    anchor: str, title: str, check: CheckResult, results: Results, grid: Grid, packing: _Packing
+    anchor: str, adapter: AdapterResult, check: CheckResult, results: Results, grid: Grid, packing: _Packing
 ) -> CheckView:
     bins = thin(check.points, grid)
     return CheckView(
         anchor=anchor,
-        adapter=title,
+        adapter=_title(adapter),
         check=check,
         bins=bins,
         plotted=any(math.isfinite(item.low) for item in bins),
         sees=charts.describe(bins, check.limit) if bins else "",
-        examples=tuple(_examples(anchor, check, packing)),
+        wide=sum(row.wide for row in check.margins_by_dimension),
+        examples=tuple(_examples(anchor, check, adapter.source, packing)),
         seconds=results.seconds.get(check.id),
         opened=check.verdict in _OPEN,
     )
 
 
-def _examples(anchor: str, check: CheckResult, packing: _Packing) -> Iterator[Example]:
+def _examples(anchor: str, check: CheckResult, source: str, packing: _Packing) -> Iterator[Example]:
     cases = [("Simplest counterexample", check.simplest), ("Worst counterexample", check.worst)]
     if check.simplest is not None and check.simplest == check.worst:
         cases = [("Simplest counterexample, also the worst found", check.simplest)]
@@ -163,7 +170,13 @@ def _examples(anchor: str, check: CheckResult, packing: _Packing) -> Iterator[Ex
         if case is not None:
             name = f"replay-{anchor}-{title.split()[0].lower()}.py"
             packed = packing.is_packed(name, case.script)
-            yield Example(title=title, case=case, file_name=name, packed=packed)
+            yield Example(title=title, case=case, file_name=name, packed=packed, command=_command(check, case, source))
+
+
+def _command(check: CheckResult, case: Counterexample, source: str) -> str:
+    file = source if source.endswith(".py") else "shipped"
+    data = ["--data", "DATA.npy"] if check.scenario == "own-data" else []
+    return shlex.join(["afi-verify", "replay", file, check.id, case.id, *data]) if case.id else ""
 
 
 def _matrix(adapters: tuple[AdapterView, ...]) -> Iterator[Row]:

@@ -23,6 +23,9 @@ SCHEDULES: tuple[Schedule, ...] = (
 
 SCHEDULES_BY_NAME = {schedule.name: schedule for schedule in SCHEDULES}
 
+WHOLE_RANGE = SCHEDULES[1]
+"""Takes the place of a schedule that ends before the log-SNR wanted; it is variance preserving, too."""
+
 VARIANCE_PRESERVING: tuple[Schedule, ...] = SCHEDULES[1:5]
 """Those with alpha^2 + sigma^2 = 1, for code that is given alpha^2 alone."""
 
@@ -73,6 +76,11 @@ def log_snr_at(schedule: Schedule, place: float, everywhere: bool) -> float:
     """
     low, high = LOG_SNR_RANGE if everywhere else telling_range(schedule)  # type: ignore[arg-type]
     return round(place * (high if place > 0 else -low), 2) + 0.0
+
+
+def reaches(schedule: Schedule, log_snr: float) -> bool:
+    """Whether the schedule has a noise level within 1 of ``log_snr``."""
+    return bool(abs(schedule.log_snr(time_near_log_snr(schedule, log_snr)) - log_snr) < 1)
 
 
 def noise_at(schedule: Schedule, times: Array) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from afi_properties.building import build_problem
 from afi_properties.choices import FAMILIES, Choices, choices_from_id, require_version
 from afi_properties.geometry import COVARIANCES, RADII, WEIGHTS
-from afi_properties.noise_levels import SCHEDULES, VARIANCE_PRESERVING, log_snr_at
+from afi_properties.noise_levels import SCHEDULES, VARIANCE_PRESERVING, WHOLE_RANGE, log_snr_at, reaches
 from afi_properties.problem import Array, Problem
 from afi_properties.real_data import noised_from_id
 from afi_reference.schedules import Schedule
@@ -150,6 +150,8 @@ def problem_from_id(text: str, data: Array | None = None, weights: Array | None 
 
 def _choose(demand: Demand, place: float, everywhere: bool, schedule: Schedule, **choices: Any) -> Choices:
     log_snr = log_snr_at(schedule, place, everywhere)
+    if not reaches(schedule, log_snr):
+        schedule = WHOLE_RANGE
     return Choices(family=demand.family, schedule=schedule.name, log_snr=log_snr, **choices)
 
 

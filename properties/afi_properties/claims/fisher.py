@@ -27,8 +27,6 @@ def _outer_product(i: Inputs, m: Array) -> Array:
     return m[:, :, None] * m[:, None, :]
 
 
-_WRONG = fisher_mistakes(truth, _identity, _outer_product)
-
 CLAIMS = (
     Claim(
         role="fisher",
@@ -37,7 +35,7 @@ CLAIMS = (
         statement="F = I/σ² − α²/σ⁴ · (Σ wᵢ yᵢyᵢᵀ − ȳȳᵀ), with ȳ = Σ wᵢ yᵢ and the posterior weights wᵢ",
         answer="matrix",
         truth=truth,
-        wrong=_WRONG,
+        wrong=fisher_mistakes(truth, _identity, _outer_product, "dirac"),
         parameters=POINT_PARAMETERS | DIRAC_PARAMETERS | PREDICTION_PARAMETERS,
         largest_dimension=256,
     ),
@@ -48,7 +46,7 @@ CLAIMS = (
         statement="F = I/σ² − α²/σ⁴ · Cov(x₀ | x_t)",
         answer="matrix",
         truth=truth,
-        wrong=_WRONG,
+        wrong=fisher_mistakes(truth, _identity, _outer_product, "gaussian-mixture"),
         parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS,
         largest_dimension=256,
     ),

@@ -9,6 +9,7 @@ from afi_properties.claim import (
     POINT_PARAMETERS,
     PREDICTION_PARAMETERS,
     Claim,
+    Formula,
 )
 from afi_properties.claims import trace_matching
 from afi_properties.claims.mistakes import fisher_mistakes, has_covariance
@@ -42,12 +43,16 @@ def _covariance_over_d(i: Inputs, right: Array) -> Array | None:
     return isotropic - (isotropic - right) / i.dimension
 
 
-_WRONG = {
-    **fisher_mistakes(truth, _identity, _outer_product),
+_OF_DIMENSION: dict[str, Formula] = {
     "divided by d": lambda i, right: None if i.dimension == 1 else right / i.dimension,
     "1 for d": _identity_of_one_dimension,
     "trace of the covariance divided by d": _covariance_over_d,
 }
+
+
+def _wrong(family: str) -> dict[str, Formula]:
+    return {**fisher_mistakes(truth, _identity, _outer_product, family), **_OF_DIMENSION}
+
 
 CLAIMS = (
     Claim(
@@ -57,7 +62,7 @@ CLAIMS = (
         statement="tr F = d/σ² − α²/σ⁴ · (Σ wᵢ ‖yᵢ‖² − ‖Σ wᵢ yᵢ‖²)",
         answer="scalar",
         truth=truth,
-        wrong=_WRONG,
+        wrong=_wrong("dirac"),
         parameters=POINT_PARAMETERS | DIRAC_PARAMETERS | PREDICTION_PARAMETERS | HEAD_PARAMETERS,
     ),
     Claim(
@@ -67,7 +72,7 @@ CLAIMS = (
         statement="tr F = d/σ² − α²/σ⁴ · (E[‖x₀‖² | x_t] − ‖E[x₀ | x_t]‖²)",
         answer="scalar",
         truth=truth,
-        wrong=_WRONG,
+        wrong=_wrong("gaussian-mixture"),
         parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS,
         largest_dimension=256,
     ),

@@ -21,8 +21,6 @@ def _outer_product(i: Inputs, m: Array) -> Array:
     return per_point((m * i.v).sum(axis=1), m)
 
 
-_WRONG = fisher_mistakes(truth, lambda i: i.v, _outer_product)
-
 CLAIMS = (
     Claim(
         role="fisher_vector_product",
@@ -31,7 +29,7 @@ CLAIMS = (
         statement="F v = v/σ² − α²/σ⁴ · (Σ wᵢ ⟨yᵢ, v⟩ yᵢ − ⟨ȳ, v⟩ ȳ)",
         answer="point",
         truth=truth,
-        wrong=_WRONG,
+        wrong=fisher_mistakes(truth, lambda i: i.v, _outer_product, "dirac"),
         parameters=POINT_PARAMETERS | DIRAC_PARAMETERS | PREDICTION_PARAMETERS | {"v"},
     ),
     Claim(
@@ -41,7 +39,7 @@ CLAIMS = (
         statement="F v = v/σ² − α²/σ⁴ · Cov(x₀ | x_t) v",
         answer="point",
         truth=truth,
-        wrong=_WRONG,
+        wrong=fisher_mistakes(truth, lambda i: i.v, _outer_product, "gaussian-mixture"),
         parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS | {"v"},
         largest_dimension=256,
     ),

@@ -61,8 +61,8 @@ def level_mistakes(truth: Answer) -> dict[str, Formula]:
     }
 
 
-def weight_mistakes(truth: Answer) -> dict[str, Formula]:
-    """Return the formulas that are right but for the weights of the atoms or components."""
+def weight_mistakes(truth: Answer, family: str) -> dict[str, Formula]:
+    """Return the formulas that are right but for the weights of the atoms or components of ``family``."""
 
     def with_law(i: Inputs, **changes: object) -> Array:
         return truth(dataclasses.replace(_quick(i), law=dataclasses.replace(i.law, **changes)))  # type: ignore[arg-type]
@@ -78,7 +78,8 @@ def weight_mistakes(truth: Answer) -> dict[str, Formula]:
         return None if _weights_are_equal(i) else with_law(i, round_distances=np.zeros_like, weights=None)
 
     def log_determinant_omitted(i: Inputs, right: Array) -> Array | None:
-        if isinstance(i.law, DiracMixture) or _count(i) == 1:
+        assert isinstance(i.law, GaussianMixture)
+        if _count(i) == 1:
             return None
         quick = _quick(i)
         answers = []
@@ -98,23 +99,26 @@ def weight_mistakes(truth: Answer) -> dict[str, Formula]:
         return np.concatenate(answers)
 
     def component_covariances_ignored(i: Inputs, right: Array) -> Array | None:
-        if isinstance(i.law, DiracMixture) or not i.law.covariances.any():
+        assert isinstance(i.law, GaussianMixture)
+        if not i.law.covariances.any():
             return None
         return truth(dataclasses.replace(_quick(i), law=DiracMixture(i.law.means, i.law.weights)))
 
-    return {
+    common = {
         "prior weights ignored": if_spread(prior_ignored),
         "distances ignored in the weights": if_spread(distances_ignored),
         "uniform posterior weights": if_spread(uniform),
+    }
+    if family == "dirac":
+        return common
+    return common | {
         "log-determinant omitted": log_determinant_omitted,
         "component covariances ignored": component_covariances_ignored,
     }
 
 
-def normaliser(i: Inputs) -> Array | None:
+def normaliser(i: Inputs) -> Array:
     """Return the sum of ``w_i exp(-|x - alpha y_i|^2 / (2 sigma^2))``, (B,), which unnormalised weights lack."""
-    if isinstance(i.law, GaussianMixture):
-        return None
     quick = _quick(i)
     log_density = quick.law.log_density(quick.x, quick.alpha, quick.sigma)
     return np.asarray(np.exp(log_density + i.dimension / 2 * np.log(2 * np.pi * quick.sigma**2)))
@@ -125,7 +129,7 @@ _SMALL_SAMPLE = 4
 
 
 def fisher_mistakes(
-    truth: Answer, identity: Answer, outer_product: Callable[[Inputs, Array], Array]
+    truth: Answer, identity: Answer, outer_product: Callable[[Inputs, Array], Array], family: str
 ) -> dict[str, Formula]:
     """Return the wrong formulas of a role whose answer is linear in the Fisher matrix.
 
@@ -137,6 +141,8 @@ def fisher_mistakes(
         The role's answer if the Fisher matrix were the identity.
     outer_product
         The role's answer if the Fisher matrix were ``m m^T``, for ``m`` of shape (B, d).
+    family
+        ``"dirac"`` or ``"gaussian-mixture"``.
     """
 
     def isotropic(i: Inputs) -> Array:
@@ -154,7 +160,7 @@ def fisher_mistakes(
 
     def of_a_small_sample(i: Inputs, right: Array) -> Array | None:
         count = _count(i)
-        if isinstance(i.law, GaussianMixture) or not 1 < count <= _SMALL_SAMPLE:
+        if not 1 < count <= _SMALL_SAMPLE:
             return None
         return with_factor(lambda i: count / (count - 1) * true_factor(i))(i, right)
 
@@ -165,13 +171,15 @@ def fisher_mistakes(
     def with_mean_square(count: int) -> Formula:
         return lambda i, right: right - per_point(count * true_factor(i), mean_square(i))
 
-    def unnormalised(i: Inputs, right: Array) -> Array | None:
+    def unnormalised(i: Inputs, right: Array) -> Array:
         total = normaliser(i)
-        if total is None:
-            return None
         moments = per_point(total, covariance(i, right)) + per_point(total * (1 - total), mean_square(i))
         return isotropic(i) - per_point(true_factor(i), moments)
 
+    of_family: dict[str, Formula] = {}
+    if family == "dirac":
+        of_family["covariance of a sample, over N - 1"] = of_a_small_sample
+        of_family["posterior weights not normalised"] = unnormalised
     return {
         "covariance term dropped": with_factor(lambda i: np.zeros_like(i.alpha)),
         "covariance term doubled": with_factor(lambda i: 2 * true_factor(i)),
@@ -180,19 +188,18 @@ def fisher_mistakes(
         "sigma^2 for sigma^4": unless_one(sigma_of, with_factor(lambda i: (i.alpha / i.sigma) ** 2)),
         "alpha for alpha^2": unless_one(alpha_of, with_factor(lambda i: i.alpha / i.sigma**4)),
         "alpha^4 for alpha^2": unless_one(alpha_of, with_factor(lambda i: (i.alpha / i.sigma) ** 4)),
-        "covariance of a sample, over N - 1": of_a_small_sample,
         "identity term dropped": lambda i, right: right - isotropic(i),
         "identity over sigma": unless_one(
             sigma_of, lambda i, right: right + per_point(1 / i.sigma - i.sigma**-2, identity(i))
         ),
         "rank-one term dropped": with_mean_square(1),
         "sign of the rank-one term": with_mean_square(2),
-        "posterior weights not normalised": unnormalised,
         "sign": times(lambda i: -1.0),
         "times sigma": unless_one(sigma_of, times(sigma_of)),
         # Without a covariance the answer does not depend on alpha.
         **{name: if_spread(formula) for name, formula in level_mistakes(truth).items()},
-        **weight_mistakes(truth),
+        **of_family,
+        **weight_mistakes(truth, family),
     }
 
 

@@ -40,12 +40,11 @@ def _from_noise(factor: Callable[[Inputs], Array]) -> Formula:
     return lambda i, right: per_point(1 / i.alpha, i.x - per_point(factor(i), i.eps))
 
 
-def _unnormalised(i: Inputs, right: Array) -> Array | None:
-    total = normaliser(i)
-    return None if total is None else per_point(total, right)
+def _unnormalised(i: Inputs, right: Array) -> Array:
+    return per_point(normaliser(i), right)
 
 
-_WRONG = {
+_COMMON: dict[str, Formula] = {
     "noise not removed": _from_noise(lambda i: np.zeros_like(i.sigma)),
     "sign of epsilon": _from_noise(lambda i: -i.sigma),
     "score for epsilon": unless_one(sigma_of, _from_noise(lambda i: -np.ones_like(i.sigma))),
@@ -54,9 +53,13 @@ _WRONG = {
     "epsilon for the posterior mean": lambda i, right: i.eps,
     "not divided by alpha": unless_one(alpha_of, times(alpha_of)),
     "divided by alpha^2": unless_one(alpha_of, times(lambda i: 1 / i.alpha)),
-    "posterior weights not normalised": _unnormalised,
     **{name: if_spread(formula) for name, formula in level_mistakes(truth).items()},
-    **weight_mistakes(_from_law),
+}
+
+_DIRAC: dict[str, Formula] = {
+    **_COMMON,
+    "posterior weights not normalised": _unnormalised,
+    **weight_mistakes(_from_law, "dirac"),
 }
 
 CLAIMS = (
@@ -67,7 +70,7 @@ CLAIMS = (
         statement="E[x₀ | x_t = x] = Σ wᵢ yᵢ = (x − σ ε)/α",
         answer="point",
         truth=truth,
-        wrong=_WRONG,
+        wrong=_DIRAC,
         parameters=POINT_PARAMETERS | DIRAC_PARAMETERS | PREDICTION_PARAMETERS,
     ),
     Claim(
@@ -77,7 +80,7 @@ CLAIMS = (
         statement="E[x₀ | x_t = x] = ∫ w(y) y dq₀(y)",
         answer="point",
         truth=truth,
-        wrong=_WRONG,
+        wrong={**_COMMON, **weight_mistakes(_from_law, "gaussian-mixture")},
         parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS,
         largest_dimension=256,
     ),

@@ -6,6 +6,7 @@ from afi_properties.claim import (
     POINT_PARAMETERS,
     PREDICTION_PARAMETERS,
     Claim,
+    Formula,
 )
 from afi_properties.claims.mistakes import (
     alpha_of,
@@ -34,12 +35,11 @@ def _mean(i: Inputs) -> Array:
     return i.law.posterior_mean(i.x, i.alpha, i.sigma)
 
 
-def _unnormalised(i: Inputs, right: Array) -> Array | None:
-    total = normaliser(i)
-    return None if total is None else _with_mean(i, per_point(i.alpha * total, _mean(i)))
+def _unnormalised(i: Inputs, right: Array) -> Array:
+    return _with_mean(i, per_point(i.alpha * normaliser(i), _mean(i)))
 
 
-_WRONG = {
+_COMMON: dict[str, Formula] = {
     "sign": times(lambda i: -1.0),
     "doubled": times(lambda i: 2.0),
     "epsilon for the score": times(lambda i: -i.sigma),
@@ -48,9 +48,13 @@ _WRONG = {
     "not divided by sigma^2": unless_one(sigma_of, times(lambda i: i.sigma**2)),
     "alpha dropped before the posterior mean": unless_one(alpha_of, lambda i, right: _with_mean(i, _mean(i))),
     "posterior mean dropped": lambda i, right: per_point(-1 / i.sigma**2, i.x),
-    "posterior weights not normalised": _unnormalised,
     **level_mistakes(truth),
-    **weight_mistakes(truth),
+}
+
+_DIRAC: dict[str, Formula] = {
+    **_COMMON,
+    "posterior weights not normalised": _unnormalised,
+    **weight_mistakes(truth, "dirac"),
 }
 
 CLAIMS = (
@@ -61,7 +65,7 @@ CLAIMS = (
         statement="∇ log q_t(x) = −(x − α Σ wᵢ yᵢ)/σ²",
         answer="point",
         truth=truth,
-        wrong=_WRONG,
+        wrong=_DIRAC,
         parameters=POINT_PARAMETERS | DIRAC_PARAMETERS | PREDICTION_PARAMETERS,
     ),
     Claim(
@@ -71,7 +75,7 @@ CLAIMS = (
         statement="∇ log q_t(x) = −(x − α E[x₀ | x_t = x])/σ²",
         answer="point",
         truth=truth,
-        wrong=_WRONG,
+        wrong={**_COMMON, **weight_mistakes(truth, "gaussian-mixture")},
         parameters=POINT_PARAMETERS | MIXTURE_PARAMETERS,
         largest_dimension=256,
     ),
