@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -38,18 +38,34 @@ def run_check(check: Check, plan: Plan) -> CheckResult:
     reason = why_not(check, plan)
     if reason is not None:
         return _result(check, Verdict.NOT_PROVIDED, reason, [])
-    adapter = check.adapter
+    return conclude(check, plan, look_for_faults(check, plan))
+
+
+def look_for_faults(check: Check, plan: Plan, stop: Callable[[Finding], bool] = lambda _: False) -> list[Finding]:
+    """Examine case after case of a check that can run; the first finding for which ``stop`` is true is the last.
+
+    Raises
+    ------
+    UnusableError
+        If the adapter's backend cannot be used here.
+    """
+    subject = _subject(check)
+    if check.scenario in DRAWN_SCENARIOS:
+        profile = plan.profile
+        return draw_problems(_demand(subject), lambda p: examine(subject, p), profile, _seed(check, plan), stop)
+    findings = []
+    for problem in _real_problems(subject, check.scenario, plan):
+        findings.append(examine(subject, problem))
+        if stop(findings[-1]):
+            break
+    return findings
+
+
+def conclude(check: Check, plan: Plan, findings: list[Finding]) -> CheckResult:
+    """Return the result of a check that found ``findings``, with counterexamples made as simple as they get."""
+    subject, adapter = _subject(check), check.adapter
     about_this = [failure for failure in adapter.known_failures if failure.names(check.id)]
     accepted = [failure for failure in about_this if plan.today <= failure.until]
-    provided = adapter.functions[check.claim.role, check.claim.family]
-    subject = Subject(adapter, load_backend(adapter.backend, adapter.dtype, adapter.device), provided)
-    if check.scenario in DRAWN_SCENARIOS:
-        # Every check has draws of its own, the same for every adapter and dtype, so that they can be compared.
-        seed = zlib.crc32(f"{plan.seed}/{check.claim.role}/{check.claim.label}/{check.scenario}".encode())
-        demand = _demand(subject)
-        findings = draw_problems(demand, lambda problem: examine(subject, problem), plan.profile, seed)
-    else:
-        findings = [examine(subject, problem) for problem in _real_problems(subject, check.scenario, plan)]
     known = [finding for finding in findings if _excuses(finding, accepted)]
     new = [finding for finding in findings if finding not in known]
     if all(finding.kind is Kind.RIGHT for finding in findings):
@@ -65,7 +81,7 @@ def run_check(check: Check, plan: Plan) -> CheckResult:
             finding = examine(subject, problem)
             return dataclasses.replace(finding, kind=Kind.RIGHT) if _excuses(finding, accepted) else finding
 
-        simplest = shrink(demand, look, blamed, weightiest.kind, seed)
+        simplest = shrink(_demand(subject), look, blamed, weightiest.kind, _seed(check, plan))
     else:
         simplest = with_fewer_atoms(subject, weightiest)
     result = _accuse(check, subject, findings, blamed, simplest)
@@ -84,6 +100,17 @@ def _excuses(finding: Finding, accepted: list[KnownFailure]) -> list[KnownFailur
     if finding.kind not in (Kind.WRONG, Kind.INACCURATE):
         return []
     return excusing(accepted, finding.errors, finding.problem.log_snr)
+
+
+def _subject(check: Check) -> Subject:
+    adapter = check.adapter
+    backend = load_backend(adapter.backend, adapter.dtype, adapter.device)
+    return Subject(adapter, backend, adapter.functions[check.claim.role, check.claim.family])
+
+
+def _seed(check: Check, plan: Plan) -> int:
+    """Every check has draws of its own, the same for every adapter and dtype, so that they can be compared."""
+    return zlib.crc32(f"{plan.seed}/{check.claim.role}/{check.claim.label}/{check.scenario}".encode())
 
 
 def broken_result(check: Check, message: str) -> CheckResult:

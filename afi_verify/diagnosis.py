@@ -155,7 +155,7 @@ def _call(subject: Subject, finding: Finding) -> Array | None:
 
 def _contiguous(finding: Finding) -> Problem | None:
     problem = finding.problem
-    return dataclasses.replace(problem, strided=False, key=None) if problem.strided else None
+    return dataclasses.replace(problem, strided=False, id=None) if problem.strided else None
 
 
 def _alone(finding: Finding) -> Problem | None:
@@ -171,7 +171,7 @@ def _points(finding: Finding, count: int) -> Problem:
         name: value[[finding.worst_point] * count] if name in _OF_POINTS else value
         for name, value in finding.problem.values.items()
     }
-    return dataclasses.replace(finding.problem, values=values, key=None)
+    return dataclasses.replace(finding.problem, values=values, id=None)
 
 
 def _reversed(finding: Finding) -> Problem | None:
@@ -187,7 +187,7 @@ def _reordered(finding: Finding, order: Array) -> Problem | None:
     if problem.atoms == 1:
         return None
     values = {name: value if name in _OF_POINTS else value[order] for name, value in problem.values.items()}
-    return dataclasses.replace(problem, values=values, key=None)
+    return dataclasses.replace(problem, values=values, id=None)
 
 
 _OF_POINTS = frozenset({"x", "v", "x0", "t", "alpha", "sigma"})

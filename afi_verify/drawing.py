@@ -1,5 +1,6 @@
 """Driving Hypothesis: draw problems and look for the worst, then shrink one to the simplest."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -17,16 +18,26 @@ from afi_verify.profiles import Profile
 Examine = Callable[[Problem], Finding]
 
 
-def draw_problems(demand: Demand, examine: Examine, profile: Profile, seed: int) -> list[Finding]:
+def draw_problems(
+    demand: Demand, examine: Examine, profile: Profile, seed: int, stop: Callable[[Finding], bool] = lambda _: False
+) -> list[Finding]:
     """Examine problems: an even sample, small ones first, then random ones, then some steered.
 
     Half of the steered ones go towards large errors, for the worst counterexample; the other half towards large
-    margins, where a wrong formula that nobody thought of shows best.
+    margins, where a wrong formula that nobody thought of shows best. The first finding for which ``stop`` is true is
+    the last.
     """
-    findings = [examine(problem) for problem in stratified_problems(demand, profile.rounds, seed)]
+    findings: list[Finding] = []
+    stopped = False
 
     def record(problem: Problem) -> Finding:
+        nonlocal stopped
+        if stopped:  # Hypothesis replays what ended it
+            raise _Found
         findings.append(examine(problem))
+        stopped = stop(findings[-1])
+        if stopped:
+            raise _Found
         return findings[-1]
 
     def towards_error(problem: Problem) -> None:
@@ -35,11 +46,14 @@ def draw_problems(demand: Demand, examine: Examine, profile: Profile, seed: int)
     def towards_margin(problem: Problem) -> None:
         _target(record(problem).margin.margin, "margin to the nearest wrong formula")
 
-    _run(record, demand, profile.drawn, seed, (Phase.generate,))
-    if profile.steered:
-        half = profile.steered // 2
-        _run(towards_error, demand, half, seed + 1, (Phase.generate, Phase.target))
-        _run(towards_margin, demand, profile.steered - half, seed + 2, (Phase.generate, Phase.target))
+    with contextlib.suppress(_Found):
+        for problem in stratified_problems(demand, profile.rounds, seed):
+            record(problem)
+        _run(record, demand, profile.drawn, seed, (Phase.generate,))
+        if profile.steered:
+            half = profile.steered // 2
+            _run(towards_error, demand, half, seed + 1, (Phase.generate, Phase.target))
+            _run(towards_margin, demand, profile.steered - half, seed + 2, (Phase.generate, Phase.target))
     return findings
 
 

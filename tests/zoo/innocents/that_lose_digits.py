@@ -1,0 +1,114 @@
+"""Right formulas that lose digits they could have kept: ``inaccurate``, neither wrong nor a pass."""
+
+import numpy as np
+import torch
+
+from tests.zoo.innocent import BOTH, loses_digits
+
+
+def _posterior(x, alpha, sigma, data, weights):
+    distances = np.stack([((point - alpha * data) ** 2).sum(axis=1) for point in x])
+    logits = np.log(weights) - distances / (2 * sigma**2)
+    posterior = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return posterior / posterior.sum(axis=1, keepdims=True)
+
+
+@loses_digits(
+    "expanded-distances", "posterior_mean", "|x|^2 - 2<x, y> + |y|^2 on data far from zero", dtypes=("float32",)
+)
+def expanded_distances(x, alpha, sigma, data, weights):
+    distances = (x**2).sum(axis=1)[:, None] + alpha**2 * (data**2).sum(axis=1) - 2 * alpha * (x @ data.T)
+    logits = np.log(weights) - distances / (2 * sigma**2)
+    posterior = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return posterior @ data / posterior.sum(axis=1, keepdims=True)
+
+
+@loses_digits(
+    "torch-cdist",
+    "score",
+    "torch.cdist, which multiplies matrices where there are more than 25 points",
+    backend="torch",
+    dtypes=("float32",),
+)
+def torch_cdist(x, alpha, sigma, data, weights):
+    distances = torch.cdist(x, alpha * data, compute_mode="use_mm_for_euclid_dist").square()
+    posterior = (weights.log() - distances / (2 * sigma**2)).softmax(dim=1)
+    return torch.stack([p @ (alpha * data - point) for p, point in zip(posterior, x, strict=True)]) / sigma**2
+
+
+@loses_digits("eq-16-as-written", "fisher_trace", "the variance as a difference of two second moments", dtypes=BOTH)
+def eq_16_as_written(x, alpha, sigma, data, weights):
+    posterior = _posterior(x, alpha, sigma, data, weights)
+    variance = posterior @ (data**2).sum(axis=1) - ((posterior @ data) ** 2).sum(axis=1)
+    return x.shape[1] / sigma**2 - alpha**2 / sigma**4 * variance
+
+
+@loses_digits("eq-11-as-written", "fisher", "the covariance as a difference of two second moments", dtypes=BOTH)
+def eq_11_as_written(x, alpha, sigma, data, weights):
+    posterior = _posterior(x, alpha, sigma, data, weights)
+    mean = posterior @ data
+    second = np.einsum("bn,ni,nj->bij", posterior, data, data)
+    covariance = second - mean[:, :, None] * mean[:, None, :]
+    return np.eye(x.shape[1], dtype=x.dtype) / sigma**2 - alpha**2 / sigma**4 * covariance
+
+
+@loses_digits(
+    "hessian-of-squared-distances",
+    "fisher",
+    "torch.func.hessian of the log density as it is written",
+    backend="torch",
+    dtypes=("float32",),
+)
+def hessian_of_squared_distances(x, alpha, sigma, data, weights):
+    def density(point):
+        return (weights.log() - (point - alpha * data).square().sum(dim=1) / (2 * sigma**2)).logsumexp(dim=0)
+
+    return -torch.vmap(torch.func.hessian(density))(x)
+
+
+@loses_digits(
+    "jvp-of-a-matmul-score",
+    "fisher_vector_product",
+    "torch.func.jvp of a score through matrix products",
+    backend="torch",
+    dtypes=("float32",),
+)
+def jvp_of_a_matmul_score(x, v, alpha, sigma, data, weights):
+    def density(points):
+        squares = points.square().sum(dim=1, keepdim=True) + alpha**2 * data.square().sum(dim=1)
+        return (weights.log() - (squares - 2 * alpha * points @ data.T) / (2 * sigma**2)).logsumexp(dim=1).sum()
+
+    return -torch.func.jvp(torch.func.grad(density), (x,), (v,))[1]
+
+
+@loses_digits(
+    "welford-update", "fisher_trace", "Welford's update, which cancels where a heavy atom comes after light ones"
+)
+def welford_update(x, alpha, sigma, data, weights):
+    answer = np.empty(len(x), x.dtype)
+    for b, posterior in enumerate(_posterior(x, alpha, sigma, data, weights)):
+        total, mean, scatter = x.dtype.type(0), np.zeros_like(x[b]), x.dtype.type(0)
+        for weight, atom in zip(posterior, data, strict=True):
+            if weight > 0:
+                total = total + weight
+                gap = atom - mean
+                mean = mean + weight / total * gap
+                scatter = scatter + weight * (gap * (atom - mean)).sum()
+        answer[b] = x.shape[1] / sigma**2 - alpha**2 / sigma**4 * scatter / total
+    return answer
+
+
+@loses_digits(
+    "mean-from-the-score",
+    "posterior_mean",
+    "Tweedie, (x + sigma^2 score) / alpha: at low SNR the two terms share all their digits",
+)
+def mean_from_the_score(x, alpha, sigma, data, weights):
+    answer = np.empty_like(x)
+    for b, point in enumerate(x):
+        gaps = alpha * data - point
+        logits = np.log(weights) - (gaps**2).sum(axis=1) / (2 * sigma**2)
+        posterior = np.exp(logits - logits.max())
+        score = posterior @ gaps / posterior.sum() / sigma**2
+        answer[b] = (point + sigma**2 * score) / alpha
+    return answer
