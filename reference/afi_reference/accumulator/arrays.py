@@ -4,6 +4,7 @@ import types
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 Array: TypeAlias = Any
 """An array of NumPy, torch, CuPy or JAX."""
@@ -34,11 +35,56 @@ def like(values: Any, reference: Array) -> Array:
     xp = namespace(reference)
     if xp is np:
         return np.asarray(values, dtype=reference.dtype)
+    if type(values) is type(reference) and values.dtype == reference.dtype and values.device == reference.device:
+        return values
     if isinstance(values, np.ndarray) and not values.flags.writeable:
-        values = values.copy()  # torch shares memory with NumPy, and warns where it must not write
+        values = _writeable(values)
     import array_api_compat
 
     return xp.asarray(values, dtype=reference.dtype, device=array_api_compat.device(reference))
+
+
+def mask_like(mask: npt.NDArray[np.bool_], reference: Array) -> Array:
+    """Return a mask on the host as an array of the namespace and device of ``reference``."""
+    xp = namespace(reference)
+    if xp is np:
+        return mask
+    import array_api_compat
+
+    return xp.asarray(mask, device=array_api_compat.device(reference))
+
+
+def on_host(array: Array) -> npt.NDArray[np.float64]:
+    """Return the numbers of a small array in NumPy's float64."""
+    return np.asarray(array.tolist(), dtype=np.float64)
+
+
+def is_on_cpu(array: Array) -> bool:
+    """Whether the processor holds the array, not an accelerator."""
+    if isinstance(array, np.ndarray):
+        return True
+    import array_api_compat
+
+    return "cpu" in str(array_api_compat.device(array)).lower()
+
+
+def rows_of(array: Array, numbers: npt.NDArray[np.int64]) -> Array:
+    """Return the rows of these numbers; the last one for -1."""
+    xp = namespace(array)
+    numbers = numbers % array.shape[0]
+    if xp is np:
+        return array[numbers]
+    import array_api_compat
+
+    return xp.take(array, xp.asarray(numbers, device=array_api_compat.device(array)), axis=0)
+
+
+def add_product(total: Array, left: Array, right: Array) -> Array:
+    """Return ``total + left @ right``, in place where the namespace can: ``total`` is used up."""
+    if hasattr(total, "addmm_"):
+        return total.addmm_(left, right)
+    total += left @ right
+    return total
 
 
 def unit_roundoff(array: Array) -> float:
@@ -59,3 +105,16 @@ def squared_norms(rows: Array) -> Array:
         blocks = xp.reshape(rows[:, :whole], (count, -1, BLOCK))
         total += xp.sum(xp.linalg.vector_norm(blocks, axis=2) ** 2, axis=1)
     return total
+
+
+class _View:
+    """Memory described to NumPy, kept alive by what describes it."""
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self.owner = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+
+
+def _writeable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the same memory as an array that may be written to, which torch insists on. Nobody writes to atoms."""
+    return np.asarray(_View(array))

@@ -7,6 +7,7 @@ from afi_reference.accumulator import sources
 from afi_reference.accumulator.arrays import Array
 from afi_reference.accumulator.posterior import Posterior, finish
 from afi_reference.accumulator.state import start
+from afi_reference.accumulator.update import update
 
 
 def accumulate(
@@ -40,7 +41,7 @@ def accumulate(
     v
         Directions for the product with the Fisher information, shape (B, d).
     chunk
-        Atoms at a time. By default some 16 MiB of them.
+        Atoms at a time. By default as many as fit in the processor's cache.
     accurate
         Whether to compute again from differences what products of matrices cannot resolve.
 
@@ -50,17 +51,14 @@ def accumulate(
         If a shape does not fit, a noise level is not positive, or there is no atom of positive weight.
     """
     state = start(x, alpha, sigma, v, accurate=accurate)
-    rows = chunk
-    if rows is None:
-        rows = sources.chunk_rows(x.shape[0], x.shape[1], state.anchor.itemsize)
-    if rows < 1:
+    if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be at least 1 atom; got {chunk}.")
     if sources.is_dask(atoms):
-        state = sources.over_dask(state, atoms, weights, rows)
+        state = sources.over_dask(state, atoms, weights, chunk)
     elif sources.is_array(atoms):
-        state = sources.over_array(state, atoms, weights, rows)
+        state = update(state, atoms, weights, block=chunk)
     elif weights is not None:
         raise ValueError("give the weights of a stream with its chunks: pairs of atoms and weights.")
     else:
-        state = sources.over_stream(state, atoms, rows)
+        state = sources.over_stream(state, atoms, chunk)
     return finish(state)

@@ -10,17 +10,11 @@ import math
 from typing import TYPE_CHECKING
 
 from afi_reference.accumulator.arrays import Array, namespace, squared_norms, unit_roundoff
+from afi_reference.accumulator.guard import NEGLIGIBLE, RESOLVED
 from afi_reference.accumulator.state import Frame, State
 
 if TYPE_CHECKING:
-    from afi_reference.accumulator.update import Chunk
-
-RESOLVED = 8.0
-"""Products are good enough where what they round is at most so many times the squared distance, and the atom's
-square at most so many times that of the noise: the covariance is needed to a rounding of ``sigma^2 d``."""
-
-NEGLIGIBLE = 64.0
-"""Atoms whose logit is this far below the largest do not matter, even where 1/sigma^2 is e^20."""
+    from afi_reference.accumulator.block import Block
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,14 +25,14 @@ class Pairs:
     atoms: dict[int, Array]  # for each point that has any, the indices of its atoms
 
 
-def find_unresolved(state: State, frame: Frame, chunk: "Chunk", logits: Array) -> Pairs | None:
+def find_unresolved(state: State, frame: Frame, block: "Block", logits: Array) -> Pairs | None:
     """Return the pairs that matter and that products do not resolve; None if there are none."""
     xp = namespace(logits)
     query = state.query
     alpha, sigma = query.alpha[:, None], query.sigma[:, None]
     batch, dimension = query.x.shape
-    sizes = alpha**2 * chunk.squares
-    doubled = 2 * alpha * chunk.overlaps[:batch, :]
+    sizes = alpha**2 * block.squares
+    doubled = 2 * alpha * block.overlaps[:batch, :]
     distances = frame.point_square[:, None] - doubled + sizes
     # What products round: x.y and |y|^2 in logits, |y|^2 in moments.
     rounded = sizes + xp.sqrt(sizes * frame.point_square[:, None])
@@ -64,7 +58,7 @@ def find_unresolved(state: State, frame: Frame, chunk: "Chunk", logits: Array) -
     return Pairs(mask, atoms)
 
 
-def refine_logits(state: State, chunk: "Chunk", logits: Array, pairs: Pairs) -> Array:
+def refine_logits(state: State, block: "Block", logits: Array, pairs: Pairs) -> Array:
     """Return the logits relative to the anchor, shape (B, n), those of ``pairs`` from differences."""
     xp = namespace(logits)
     query = state.query
@@ -73,42 +67,45 @@ def refine_logits(state: State, chunk: "Chunk", logits: Array, pairs: Pairs) -> 
         row = logits[point, :]
         if point in pairs.atoms:
             indices = pairs.atoms[point]
-            steps = _steps(state, chunk, point, indices)
+            steps = _steps(state, block, point, indices)
             alpha = query.alpha[point]
             noise = query.x[point, :] - alpha * state.anchor[point, :]
             refined = steps @ noise - alpha / 2 * squared_norms(steps)
             refined = refined * (alpha / query.sigma[point] ** 2) - state.level[point]
-            if chunk.log_weights is not None:
-                refined += xp.take(chunk.log_weights, indices, axis=0)
+            if block.log_weights is not None:
+                refined += xp.take(block.log_weights, indices, axis=0)
             row = _scattered(row, pairs.mask[point, :], refined)
         rows.append(row)
     return xp.stack(rows)
 
 
-def refined_sums(state: State, chunk: "Chunk", mass: Array, pairs: Pairs) -> tuple[Array, Array]:
-    """Return what ``pairs`` add to the moments, shape (B or 2B, d), and to the second moments, shape (B,)."""
+def refined_sums(state: State, block: "Block", mass: Array, pairs: Pairs) -> tuple[Array, Array, Array]:
+    """Return what ``pairs`` add to the normaliser (B,), the moments (B or 2B, d), and the second moments (B,)."""
     xp = namespace(mass)
     query = state.query
-    firsts, operators, seconds = [], [], []
+    normalisers, firsts, operators, seconds = [], [], [], []
     for point in range(mass.shape[0]):
         nothing = xp.zeros_like(query.x[point, :])
         first, operator, second = nothing, nothing, xp.sum(nothing)
+        normaliser = second
         if point in pairs.atoms:
             indices = pairs.atoms[point]
             weights = xp.take(mass[point, :], indices, axis=0)
-            steps = _steps(state, chunk, point, indices)
-            first, second = weights @ steps, weights @ squared_norms(steps)
+            steps = _steps(state, block, point, indices)
+            normaliser, first, second = xp.sum(weights), weights @ steps, weights @ squared_norms(steps)
             if query.v is not None:
                 operator = (weights * (steps @ query.v[point, :])) @ steps
+        normalisers.append(normaliser)
         firsts.append(first)
         operators.append(operator)
         seconds.append(second)
-    return xp.stack(firsts if query.v is None else firsts + operators), xp.stack(seconds)
+    moments = xp.stack(firsts if query.v is None else firsts + operators)
+    return xp.stack(normalisers), moments, xp.stack(seconds)
 
 
-def _steps(state: State, chunk: "Chunk", point: int, indices: Array) -> Array:
+def _steps(state: State, block: "Block", point: int, indices: Array) -> Array:
     """Return atoms minus the anchor of ``point``, shape (k, d)."""
-    steps = namespace(indices).take(chunk.atoms, indices, axis=0)
+    steps = namespace(indices).take(block.atoms, indices, axis=0)
     steps -= state.anchor[point, :]
     return steps
 

@@ -7,20 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from afi_reference.accumulator.arrays import Array
 from afi_reference.accumulator.state import State, merge
 from afi_reference.accumulator.update import update
 
-CHUNK_BYTES = 16 * 2**20
-"""A chunk of atoms should still be in cache for the second product."""
-
 FAN_IN = 8
 """States merged at a time in the tree reduction over the blocks of a dask array."""
-
-
-def chunk_rows(batch: int, dimension: int, itemsize: int) -> int:
-    """Return how many atoms make a chunk: few enough for the cache, logits of the whole batch included."""
-    return max(8, CHUNK_BYTES // (itemsize * (dimension + 8 * batch)))
 
 
 def is_dask(atoms: Any) -> bool:
@@ -33,27 +24,15 @@ def is_array(atoms: Any) -> bool:
     return hasattr(atoms, "ndim") and hasattr(atoms, "shape")
 
 
-def over_array(state: State, atoms: Array, weights: Array | None, rows: int) -> State:
-    """Return the state after all atoms of an array or memory map, each read once."""
-    if weights is not None and weights.shape != (atoms.shape[0],):
-        raise ValueError(f"weights must have shape ({atoms.shape[0]},), one per atom; got {tuple(weights.shape)}.")
-    for begin in range(0, atoms.shape[0], rows):
-        chunk = atoms[begin : begin + rows, ...]
-        if isinstance(chunk, np.memmap):
-            chunk = np.asarray(chunk)
-        state = update(state, chunk, None if weights is None else weights[begin : begin + rows])
-    return state
-
-
-def over_stream(state: State, chunks: Iterable[Any], rows: int) -> State:
+def over_stream(state: State, chunks: Iterable[Any], rows: int | None) -> State:
     """Return the state after all chunks of a stream: arrays, or pairs of atoms and weights."""
     for chunk in chunks:
         atoms, weights = chunk if isinstance(chunk, tuple) else (chunk, None)
-        state = over_array(state, atoms, weights, rows)
+        state = update(state, atoms, weights, block=rows)
     return state
 
 
-def over_dask(state: State, atoms: Any, weights: Any | None, rows: int) -> State:
+def over_dask(state: State, atoms: Any, weights: Any | None, rows: int | None) -> State:
     """Return the state after all blocks of a dask array, merged as a tree, wherever dask runs them."""
     dask = importlib.import_module("dask")
 
@@ -70,10 +49,10 @@ def over_dask(state: State, atoms: Any, weights: Any | None, rows: int) -> State
         else:
             edges = np.cumsum([0, *atoms.chunks[0]])
             parts = [weights[a:b] for a, b in itertools.pairwise(edges)]
-    one = dask.delayed(over_array)
+    one = dask.delayed(update)
     many = dask.delayed(_merged)
     begin = dask.delayed(state)
-    states = [one(begin, block, part, rows) for block, part in zip(blocks, parts, strict=True)]
+    states = [one(begin, block, part, block=rows) for block, part in zip(blocks, parts, strict=True)]
     while len(states) > 1:
         states = [many(states[i : i + FAN_IN]) for i in range(0, len(states), FAN_IN)]
     result: State = dask.compute(states[0])[0]

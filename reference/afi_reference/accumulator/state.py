@@ -18,10 +18,10 @@ class Query:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frame:
-    """What a chunk needs of the query and the anchors, relative to the centre of the data."""
+    """What a block needs of the query and the anchors, relative to the centre of the data."""
 
     rows: Array  # (B or 2B, d): points, then directions
-    anchors: Array  # the same shape: anchors, once for each kind of row
+    anchor: Array  # (B, d)
     point_square: Array  # (B,)
     anchor_square: Array  # (B,)
     anchor_overlap: Array  # (B or 2B,): products of rows and anchors

@@ -1,33 +1,26 @@
-"""One chunk of atoms: two products of matrices, and again from differences what they cannot resolve."""
+"""Some more atoms: block by block, each small enough that the second product still finds it in cache."""
 
 import dataclasses
 
+import numpy as np
+
 from afi_reference.accumulator import refinement
-from afi_reference.accumulator.arrays import Array, like, namespace, squared_norms
+from afi_reference.accumulator.arrays import Array, like, mask_like, namespace, on_host, rows_of, squared_norms
+from afi_reference.accumulator.block import Block, Sums, add, block_rows, fold, make_block, make_frame, relative_logits
+from afi_reference.accumulator.guard import Guard, make_guard
 from afi_reference.accumulator.state import Frame, State, gain, reanchored
 
 MAX_MOVES = 6
 """Anchors settle in one or two moves; more happen only where products of matrices resolve nothing."""
 
 FAR_FROM_ZERO = 4.0
-"""Data are centred, at the cost of a copy of each chunk, if that shrinks their squares by this factor."""
+"""Data are centred, at the cost of a copy of each block, if that shrinks their squares by this factor."""
 
-COPY_BYTES = 3 * 2**19
-"""Atoms centred at a time: few, since the copy is most of the memory needed beyond the inputs."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Chunk:
-    """A chunk of atoms with its products."""
-
-    atoms: Array  # (n, d), as given
-    centred: Array  # (n, d)
-    squares: Array  # (n,): squared norms of the centred atoms
-    log_weights: Array | None  # (n,); None where all are 0
-    overlaps: Array  # (B or 2B, n): products with the rows of the frame
+FOLD = 64
+"""Blocks summed in sequence before their sum is added to the state: rounding grows with the length of a sum."""
 
 
-def update(state: State, atoms: Array, weights: Array | None = None) -> State:
+def update(state: State, atoms: Array, weights: Array | None = None, *, block: int | None = None) -> State:
     """Return the state after some more atoms.
 
     Parameters
@@ -35,135 +28,131 @@ def update(state: State, atoms: Array, weights: Array | None = None) -> State:
     atoms
         Shape (n, d).
     weights
-        Prior weights, shape (n,), not negative; 1 each by default. They need not sum to 1 over all chunks:
+        Prior weights, shape (n,), not negative; 1 each by default. They need not sum to 1 over all calls:
         :func:`finish` divides by their sum.
+    block
+        Atoms at a time. By default as many as the cache holds.
 
     Raises
     ------
     ValueError
         If a shape does not fit or a weight is negative.
     """
-    dimension = state.anchor.shape[1]
-    if atoms.ndim != 2 or atoms.shape[1] != dimension:
-        raise ValueError(f"atoms must have shape (n, {dimension}), as x has; got {tuple(atoms.shape)}.")
-    if atoms.shape[0] == 0:
-        return state
-    atoms = like(atoms, state.anchor)
-    log_weights, total = _log_weights(weights, atoms)
+    count, dimension = atoms.shape if atoms.ndim == 2 else (0, None)
+    if dimension != state.anchor.shape[1]:
+        raise ValueError(f"atoms must have shape (n, {state.anchor.shape[1]}), as x has; got {tuple(atoms.shape)}.")
+    if weights is not None and tuple(weights.shape) != (count,):
+        raise ValueError(f"weights must have shape ({count},), one per atom; got {tuple(weights.shape)}.")
+    begin = 0
+    while begin < count:
+        rows = block or block_rows(state)
+        end = begin + FOLD * rows
+        part = None if weights is None else weights[begin:end]
+        state = _with_blocks(state, atoms[begin:end, ...], part, rows)
+        begin = end
+    return state
+
+
+def _with_blocks(state: State, atoms: Array, weights: Array | None, rows: int) -> State:
+    """Return the state after a run of blocks."""
+    log_weights, total = _log_weights(weights, state.anchor)
+    if weights is None:
+        total = float(atoms.shape[0])
     if state.centre is None:
-        state = _with_centre(state, atoms, log_weights)
-    rows = max(1, COPY_BYTES // (dimension * state.anchor.itemsize))
-    if not state.shifted:
-        rows = atoms.shape[0]
+        state = _with_centre(state, like(atoms[:rows, ...], state.anchor), log_weights)
+    frame = state.frame or make_frame(state)
+    guard = make_guard(state, frame, log_weights)
+    sums: Sums | None = None
     for begin in range(0, atoms.shape[0], rows):
         part = slice(begin, begin + rows)
-        state = _with_chunk(state, atoms[part, :], None if log_weights is None else log_weights[part])
-    return dataclasses.replace(state, total_weight=state.total_weight + total)
+        block = make_block(
+            state, frame, like(atoms[part, ...], state.anchor), None if log_weights is None else log_weights[part]
+        )
+        logits = relative_logits(state, frame, block)
+        best, largest = _extremes(logits, block)
+        if guard.must_look_closer(best, largest):
+            state, frame = _settled(fold(state, frame, sums), frame, guard, atoms, log_weights)
+            state, frame = _with_care(state, frame, block)
+            guard, sums = make_guard(state, frame, log_weights), None
+        elif guard.weighs(best):
+            sums = add(sums, state, frame, block, namespace(logits).exp(logits))
+            guard.note(best, begin, logits)
+    state, frame = _settled(fold(state, frame, sums), frame, guard, atoms, log_weights)
+    return dataclasses.replace(state, frame=frame, total_weight=state.total_weight + total)
 
 
-def _with_chunk(state: State, atoms: Array, log_weights: Array | None) -> State:
-    xp = namespace(atoms)
-    chunk, frame = _products(state, atoms, log_weights)
+def _extremes(logits: Array, block: Block) -> tuple[np.ndarray, float]:
+    """Return the largest logits for each point, and the largest squared norm, on the host: one transfer."""
+    xp = namespace(logits)
+    values = on_host(xp.concat([xp.max(logits, axis=1), xp.max(block.squares)[None]]))
+    return values[:-1], float(values[-1])
 
+
+def _settled(state: State, frame: Frame, guard: Guard, atoms: Array, log_weights: Array | None) -> tuple[State, Frame]:
+    """Return the state with anchors moved to the likeliest atoms of a run of blocks."""
+    moves = guard.moves()
+    if not moves.any():
+        return state, frame
+    xp = namespace(state.anchor)
+    candidates = like(rows_of(atoms, guard.leader), state.anchor)
+    level = xp.zeros_like(state.level) if log_weights is None else rows_of(log_weights, guard.leader)
+    # Products alone may mistake a worse atom for a better one.
+    better = gain(state, candidates, level) > 0
+    return _moved(state, frame, mask_like(moves, better) & (better | mask_like(~guard.seen, better)), candidates, level)
+
+
+def _moved(state: State, frame: Frame, moves: Array, candidates: Array, level: Array) -> tuple[State, Frame]:
+    xp = namespace(candidates)
+    anchor = xp.where(moves[:, None], candidates, state.anchor)
+    state = reanchored(state, anchor, xp.where(moves, level, state.level))
+    return state, make_frame(state, frame)
+
+
+def _with_care(state: State, frame: Frame, block: Block) -> tuple[State, Frame]:
+    """Return the state after a block some of whose atoms may weigh more than the anchors, or be unresolved."""
+    xp = namespace(block.atoms)
     empty = state.normaliser == 0
     for moves_left in reversed(range(MAX_MOVES)):
-        logits = relative_logits(state, frame, chunk)
-        again = refinement.find_unresolved(state, frame, chunk, logits) if state.query.accurate else None
+        logits = relative_logits(state, frame, block)
+        again = refinement.find_unresolved(state, frame, block, logits) if state.query.accurate else None
         if again is not None:
-            logits = refinement.refine_logits(state, chunk, logits, again)
+            logits = refinement.refine_logits(state, block, logits, again)
         best = xp.max(logits, axis=1)
         # Between atoms of similar weight a move gains nothing; a first anchor that is no atom may be too good.
         moves = xp.isfinite(best) & ((best > 1) | (empty & (best < -1)))
         if not bool(xp.any(moves)):
             break
         index = xp.argmax(logits, axis=1)
-        candidates = xp.take(atoms, index, axis=0)
-        level = xp.zeros_like(state.level) if log_weights is None else xp.take(log_weights, index, axis=0)
+        candidates = xp.take(block.atoms, index, axis=0)
+        level = xp.zeros_like(state.level) if block.log_weights is None else xp.take(block.log_weights, index, axis=0)
         # Products alone may mistake a worse atom for a better one.
         moves = moves & (empty | (gain(state, candidates, level) > 0))
         if not moves_left or not bool(xp.any(moves)):
             break
-        anchor = xp.where(moves[:, None], candidates, state.anchor)
-        state = reanchored(state, anchor, xp.where(moves, level, state.level))
-        frame = make_frame(state)
+        state, frame = _moved(state, frame, moves, candidates, level)
     # Without refinement, rounding alone can move logits by more than exp can take.
     astray = xp.isfinite(best) & ((best > 1) | (empty & (best < -1)))
     logits -= xp.where(astray, best, 0 * state.level)[:, None]
-    return _add(state, frame, chunk, logits, again)
 
-
-def relative_logits(state: State, frame: Frame, chunk: Chunk) -> Array:
-    """Return the logits of a chunk's atoms minus that of the anchor, shape (B, n), from products alone."""
-    query = state.query
-    batch = query.x.shape[0]
-    ratio = (query.alpha / query.sigma**2)[:, None]
-    logits = chunk.overlaps[:batch, :] - frame.anchor_overlap[:batch, None]
-    logits -= (query.alpha / 2)[:, None] * (chunk.squares - frame.anchor_square[:, None])
-    logits *= ratio
-    if chunk.log_weights is None:
-        logits -= state.level[:, None]
-    else:
-        logits += chunk.log_weights - state.level[:, None]
-    return logits
-
-
-def make_frame(state: State) -> Frame:
-    """Return what a chunk needs of the query and the anchors."""
-    xp = namespace(state.anchor)
-    query = state.query
-    anchor, x = state.anchor, query.x
-    if state.shifted:
-        anchor, x = anchor - state.centre, x - query.alpha[:, None] * state.centre
-    rows, anchors = x, anchor
-    if query.v is not None:
-        rows, anchors = xp.concat([x, query.v]), xp.concat([anchor, anchor])
-    return Frame(rows, anchors, squared_norms(x), squared_norms(anchor), xp.sum(rows * anchors, axis=1))
-
-
-def _products(state: State, atoms: Array, log_weights: Array | None) -> tuple[Chunk, Frame]:
-    frame = state.frame or make_frame(state)
-    centred = atoms - state.centre if state.shifted else atoms
-    return Chunk(atoms, centred, squared_norms(centred), log_weights, frame.rows @ centred.T), frame
-
-
-def _add(state: State, frame: Frame, chunk: Chunk, logits: Array, again: refinement.Pairs | None) -> State:
-    xp = namespace(logits)
-    batch = logits.shape[0]
     mass = xp.exp(logits)
-    if not bool(xp.any(mass != 0)):
-        # In many dimensions most chunks hold no atom of the posterior: the second product would add zeros.
-        return dataclasses.replace(state, frame=frame)
-    products = mass if again is None else xp.where(again.mask, 0 * mass, mass)
-    weighted = products
-    if state.query.v is not None:
-        along = chunk.overlaps[batch:, :] - frame.anchor_overlap[batch:, None]
-        weighted = xp.concat([products, products * along])
-    moments = weighted @ chunk.centred
-    moments -= xp.sum(weighted, axis=1)[:, None] * frame.anchors
-    second = xp.sum(products * (chunk.squares - frame.anchor_square[:, None]), axis=1)
-    second -= 2 * xp.sum(frame.anchors[:batch, :] * moments[:batch, :], axis=1)
-    if again is not None:
-        more, more_second = refinement.refined_sums(state, chunk, mass, again)
-        moments += more
-        second += more_second
-    moments += state.moments
+    if again is None:
+        return fold(state, frame, add(None, state, frame, block, mass)), frame
+    resolved = add(None, state, frame, block, xp.where(again.mask, 0 * mass, mass))
+    state = fold(state, frame, resolved)
+    normaliser, moments, second = refinement.refined_sums(state, block, mass, again)
     return dataclasses.replace(
         state,
-        frame=frame,
-        normaliser=state.normaliser + xp.sum(mass, axis=1),
-        moments=moments,
+        normaliser=state.normaliser + normaliser,
+        moments=state.moments + moments,
         second=state.second + second,
-    )
+    ), frame
 
 
-def _log_weights(weights: Array | None, atoms: Array) -> tuple[Array | None, float]:
-    count = atoms.shape[0]
+def _log_weights(weights: Array | None, reference: Array) -> tuple[Array | None, float]:
     if weights is None:
-        return None, float(count)
-    xp = namespace(atoms)
-    weights = like(weights, atoms)
-    if weights.shape != (count,):
-        raise ValueError(f"weights must have shape ({count},), one per atom; got {tuple(weights.shape)}.")
+        return None, 0.0
+    xp = namespace(reference)
+    weights = like(weights, reference)
     if bool(xp.any(weights < 0)):
         raise ValueError(f"weights must not be negative; the smallest is {float(xp.min(weights))}.")
     positive = weights > 0
