@@ -1,6 +1,5 @@
 """What the array API leaves open: the namespace of an array, and fast accurate sums of squares."""
 
-import types
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -8,6 +7,9 @@ import numpy.typing as npt
 
 Array: TypeAlias = Any
 """An array of NumPy, torch, CuPy or JAX."""
+
+_NAMESPACES: dict[type, Any] = {np.ndarray: np}
+"""Of the types of arrays met so far: to ask array_api_compat takes longer than a small operation."""
 
 BLOCK = 1024
 """Longest run of numbers whose squares are summed in sequence, which costs a rounding for each few of them."""
@@ -21,13 +23,15 @@ def namespace(array: Array) -> Any:
     TypeError
         If it is not an array.
     """
-    if isinstance(array, np.ndarray):
-        return np
-    # Lazily, because NumPy's arrays do without it.
-    import array_api_compat
+    kind = type(array)
+    if kind not in _NAMESPACES:
+        if isinstance(array, np.ndarray):
+            return np
+        # Lazily, because NumPy's arrays do without it.
+        import array_api_compat
 
-    xp: types.ModuleType = array_api_compat.array_namespace(array)
-    return xp
+        _NAMESPACES[kind] = array_api_compat.array_namespace(array)
+    return _NAMESPACES[kind]
 
 
 def like(values: Any, reference: Array) -> Array:
@@ -100,10 +104,13 @@ def squared_norms(rows: Array) -> Array:
     # torch multiplies rows one by one in vecdot, five times slower; its norm adds up in sequence.
     count, dimension = rows.shape
     whole = dimension // BLOCK * BLOCK
-    total = xp.linalg.vector_norm(rows[:, whole:], axis=1) ** 2
-    if whole:
-        blocks = xp.reshape(rows[:, :whole], (count, -1, BLOCK))
-        total += xp.sum(xp.linalg.vector_norm(blocks, axis=2) ** 2, axis=1)
+    if not whole:
+        return xp.linalg.vector_norm(rows, axis=1) ** 2
+    total = xp.linalg.vector_norm(xp.reshape(rows[:, :whole], (count, -1, BLOCK)), axis=2)
+    total *= total
+    total = xp.sum(total, axis=1)
+    if whole < dimension:
+        total += xp.linalg.vector_norm(rows[:, whole:], axis=1) ** 2
     return total
 
 

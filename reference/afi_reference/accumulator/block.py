@@ -10,7 +10,7 @@ import dataclasses
 from afi_reference.accumulator.arrays import Array, add_product, is_on_cpu, namespace, squared_norms
 from afi_reference.accumulator.state import Frame, State
 
-CACHE_BYTES = 4 * 2**20
+CACHE_BYTES = 2 * 2**20
 """What a block of atoms should take: the processor's second level cache, or little more."""
 
 ACCELERATOR_BYTES = 128 * 2**20
@@ -37,7 +37,7 @@ class Sums:
 
     weights: Array  # (B or 2B,): sums of w, then of w <y - anchor, v>
     moments: Array  # (B or 2B, d): sums of w y, then of w <y - anchor, v> y
-    second: Array  # (B,): sum of w |y|^2
+    second: Array  # (B,): sum of w (|y|^2 - |anchor|^2)
 
 
 def block_rows(state: State) -> int:
@@ -47,8 +47,8 @@ def block_rows(state: State) -> int:
     row_bytes = dimension * state.anchor.itemsize * (2 if state.shifted else 1)
     rows = (CACHE_BYTES if on_cpu else ACCELERATOR_BYTES) // row_bytes
     # The sums should be smaller than the block, and so should be the logits of the whole batch.
-    rows = max(rows, min(16 * batch, 512, 4 * CACHE_BYTES // row_bytes))
-    rows = min(rows, max(64, CACHE_BYTES // (8 * batch)), LONGEST if on_cpu else 16 * LONGEST)
+    rows = max(rows, min(8 * batch, 512, 8 * CACHE_BYTES // row_bytes))
+    rows = min(rows, max(64, CACHE_BYTES // (4 * batch)), LONGEST if on_cpu else 16 * LONGEST)
     return max(8, rows)
 
 
@@ -65,7 +65,17 @@ def make_frame(state: State, before: Frame | None = None) -> Frame:
     else:
         rows, point_square = before.rows, before.point_square
     overlaps = [xp.sum(rows[i : i + batch, :] * anchor, axis=1) for i in range(0, rows.shape[0], batch)]
-    return Frame(rows, anchor, point_square, squared_norms(anchor), xp.concat(overlaps))
+    precision = query.alpha / query.sigma**2
+    return Frame(
+        rows=rows,
+        anchor=anchor,
+        point_square=point_square,
+        anchor_square=squared_norms(anchor),
+        anchor_overlap=xp.concat(overlaps),
+        offset=(overlaps[0] + state.level / precision)[:, None],
+        half_alpha=(query.alpha / 2)[:, None],
+        precision=precision[:, None],
+    )
 
 
 def make_block(state: State, frame: Frame, atoms: Array, log_weights: Array | None) -> Block:
@@ -74,29 +84,27 @@ def make_block(state: State, frame: Frame, atoms: Array, log_weights: Array | No
     return Block(atoms, centred, squared_norms(centred), log_weights, frame.rows @ centred.T)
 
 
-def relative_logits(state: State, frame: Frame, block: Block) -> Array:
+def relative_logits(frame: Frame, block: Block) -> Array:
     """Return the logits of a block's atoms minus that of the anchor, shape (B, n), from products alone."""
-    query = state.query
-    batch = query.x.shape[0]
-    logits = block.overlaps[:batch, :] - frame.anchor_overlap[:batch, None]
-    logits -= (query.alpha / 2)[:, None] * (block.squares - frame.anchor_square[:, None])
-    logits *= (query.alpha / query.sigma**2)[:, None]
-    logits -= state.level[:, None]
+    batch = frame.anchor.shape[0]
+    logits = block.overlaps[:batch, :] - frame.offset
+    logits -= frame.half_alpha * (block.squares - frame.anchor_square[:, None])
+    logits *= frame.precision
     if block.log_weights is not None:
         logits += block.log_weights
     return logits
 
 
-def add(sums: Sums | None, state: State, frame: Frame, block: Block, mass: Array) -> Sums:
+def add(sums: Sums | None, frame: Frame, block: Block, mass: Array) -> Sums:
     """Return the sums with those of a block, whose atoms weigh ``mass``, shape (B, n); ``sums`` is used up."""
     xp = namespace(mass)
     batch = mass.shape[0]
     weighted = mass
-    if state.query.v is not None:
+    if frame.rows.shape[0] > batch:
         along = block.overlaps[batch:, :] - frame.anchor_overlap[batch:, None]
         weighted = xp.concat([mass, mass * along])
     weights = xp.sum(weighted, axis=1)
-    second = mass @ block.squares
+    second = xp.sum(mass * (block.squares - frame.anchor_square[:, None]), axis=1)
     if sums is None:
         return Sums(weights, weighted @ block.centred, second)
     return Sums(sums.weights + weights, add_product(sums.moments, weighted, block.centred), sums.second + second)
@@ -108,8 +116,7 @@ def fold(state: State, frame: Frame, sums: Sums | None) -> State:
         return state
     xp = namespace(state.anchor)
     batch = state.anchor.shape[0]
-    weights = sums.weights[:batch]
-    second = sums.second - frame.anchor_square * weights
+    second = sums.second
     # One kind of row after the other, as nothing else of this size fits in cache.
     kinds = []
     for begin in range(0, sums.moments.shape[0], batch):
@@ -117,12 +124,12 @@ def fold(state: State, frame: Frame, sums: Sums | None) -> State:
         moments = sums.moments[kind, :]
         moments -= sums.weights[kind][:, None] * frame.anchor
         if not begin:
-            second -= 2 * xp.sum(moments * frame.anchor, axis=1)
+            second = second - 2 * xp.sum(moments * frame.anchor, axis=1)
         moments += state.moments[kind, :]
         kinds.append(moments)
     return dataclasses.replace(
         state,
-        normaliser=state.normaliser + weights,
+        normaliser=state.normaliser + sums.weights[:batch],
         moments=xp.concat(kinds),
         second=state.second + second,
     )

@@ -19,7 +19,11 @@ NEGLIGIBLE = 64.0
 """Atoms whose logit is this far below the largest do not matter, even where 1/sigma^2 is e^20."""
 
 DRIFT = 10.0
-"""Anchors stay while no atom's logit exceeds theirs by more: within a run of blocks a move is not worth its time."""
+"""In many dimensions anchors stay for a run of blocks while no atom's logit exceeds theirs by more: a move takes as
+long as a block, and rounding of the distances makes the larger error anyway."""
+
+MANY = 1024
+"""Dimensions."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -51,7 +55,8 @@ class Guard:
             The largest squared norm of the block's atoms.
         """
         unseen = ~np.isfinite(self.best)
-        if (np.isfinite(best) & ((best > DRIFT) | (unseen & (best < -DRIFT)))).any():
+        drift = DRIFT if self.dimension >= MANY else 1.0
+        if (np.isfinite(best) & ((best > drift) | (unseen & (best < -drift)))).any():
             return True
         if not self.accurate:
             return False

@@ -25,6 +25,9 @@ class Frame:
     point_square: Array  # (B,)
     anchor_square: Array  # (B,)
     anchor_overlap: Array  # (B or 2B,): products of rows and anchors
+    offset: Array  # (B, 1): what the anchor's own logit takes from a product with a point
+    half_alpha: Array  # (B, 1)
+    precision: Array  # (B, 1): alpha / sigma^2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -68,14 +68,14 @@ def _with_blocks(state: State, atoms: Array, weights: Array | None, rows: int) -
         block = make_block(
             state, frame, like(atoms[part, ...], state.anchor), None if log_weights is None else log_weights[part]
         )
-        logits = relative_logits(state, frame, block)
+        logits = relative_logits(frame, block)
         best, largest = _extremes(logits, block)
         if guard.must_look_closer(best, largest):
             state, frame = _settled(fold(state, frame, sums), frame, guard, atoms, log_weights)
             state, frame = _with_care(state, frame, block)
             guard, sums = make_guard(state, frame, log_weights), None
         elif guard.weighs(best):
-            sums = add(sums, state, frame, block, namespace(logits).exp(logits))
+            sums = add(sums, frame, block, namespace(logits).exp(logits))
             guard.note(best, begin, logits)
     state, frame = _settled(fold(state, frame, sums), frame, guard, atoms, log_weights)
     return dataclasses.replace(state, frame=frame, total_weight=state.total_weight + total)
@@ -113,7 +113,7 @@ def _with_care(state: State, frame: Frame, block: Block) -> tuple[State, Frame]:
     xp = namespace(block.atoms)
     empty = state.normaliser == 0
     for moves_left in reversed(range(MAX_MOVES)):
-        logits = relative_logits(state, frame, block)
+        logits = relative_logits(frame, block)
         again = refinement.find_unresolved(state, frame, block, logits) if state.query.accurate else None
         if again is not None:
             logits = refinement.refine_logits(state, block, logits, again)
@@ -136,8 +136,8 @@ def _with_care(state: State, frame: Frame, block: Block) -> tuple[State, Frame]:
 
     mass = xp.exp(logits)
     if again is None:
-        return fold(state, frame, add(None, state, frame, block, mass)), frame
-    resolved = add(None, state, frame, block, xp.where(again.mask, 0 * mass, mass))
+        return fold(state, frame, add(None, frame, block, mass)), frame
+    resolved = add(None, frame, block, xp.where(again.mask, 0 * mass, mass))
     state = fold(state, frame, resolved)
     normaliser, moments, second = refinement.refined_sums(state, block, mass, again)
     return dataclasses.replace(
