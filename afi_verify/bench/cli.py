@@ -2,22 +2,73 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer(name="bench", help="Measure the oracles themselves.", no_args_is_help=True)
 
+UNUSABLE = 2
+
 
 @app.command()
 def oracle(
     batch: Annotated[int, typer.Option(min=1, help="Points.")] = 4,
     atoms: Annotated[int, typer.Option(min=1, help="Atoms.")] = 2048,
-    dimension: Annotated[int, typer.Option(min=1, help="Dimensions of each.")] = 16384,
+    dimension: Annotated[int, typer.Option(min=1, help="Numbers in each atom and point.")] = 16384,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of torch; all cores when left out.")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Times that each method is run.")] = 7,
+    log_snr: Annotated[float, typer.Option(min=-60, max=60, help="Noise level of the comparison.")] = -8.0,
+    scaling: Annotated[bool, typer.Option("--scaling", help="Fit exponents, too: up to 8 times the data.")] = False,
+    large: Annotated[bool, typer.Option("--large", help="A memory map and two dask workers, too.")] = False,
+    large_atoms: Annotated[int, typer.Option(min=1, help="Atoms of --large.")] = 1_000_000,
+    large_dimension: Annotated[int, typer.Option(min=1, help="Numbers in each of them.")] = 1024,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where --large puts its file; it is removed afterwards.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write results.json and index.html into this folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
 ) -> None:
-    """Measure the one pass over the atoms beside what it competes with and what bounds it."""
-    # Imported here so that --help answers at once.
-    from afi_verify.bench.oracle import run_oracle_bench
+    """Measure the one pass over the atoms (F v, score, trace) beside what it competes with and what bounds it.
 
-    json.dump(run_oracle_bench(batch, atoms, dimension, repeats), sys.stdout, indent=1)
+    Exit status: 0 measured, whatever the numbers; 2 an argument is unusable.
+    """
+    # Imported here so that --help answers at once.
+    import tempfile
+
+    from afi_verify.bench import oracle as bench
+    from afi_verify.bench.large import run_large
+    from afi_verify.bench.oracle_page import make_study, summary
+    from afi_verify.errors import UnusableError
+    from afi_verify.report.study import write_study
+    from afi_verify.runner import environment
+
+    def listen(what: str) -> None:
+        if not as_json:
+            typer.echo(what, err=True)
+
+    size = (batch, atoms, dimension, repeats)
+    try:
+        bench.require_torch()
+        document = {
+            "schema": bench.SCHEMA,
+            "environment": environment(),
+            "comparison": bench.run_comparison(*size, threads=threads, log_snr=log_snr, listen=listen),
+            "scaling": bench.run_scaling(*size, threads=threads, log_snr=log_snr, listen=listen) if scaling else None,
+            "large": None,
+        }
+        if large:
+            place = folder if folder is not None else Path(tempfile.gettempdir())
+            document["large"] = run_large(place, large_atoms, large_dimension, batch, listen=listen)
+        if report is not None:
+            listen(f"report: {write_study(make_study(document), document, report)}")
+    except (UnusableError, OSError) as error:
+        typer.echo(f"unusable: {error}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    else:
+        typer.echo(summary(document))

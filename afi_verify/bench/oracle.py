@@ -1,42 +1,33 @@
 """How fast the one pass over the atoms is, beside what it competes with and what bounds it."""
 
-import functools
-import json
+import importlib.util
 import math
-import pathlib
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
-METHODS = {
-    "ours": "F v, score and trace in one pass (afi_reference.accumulator)",
-    "torch.func.jvp": "jvp of the score through a logsumexp over matrix products (no trace)",
-    "torch.func.vjp": "vjp of the same (no trace)",
-    "naive autograd": "double backward through differences of shape (B, N, d) (no trace)",
-    "two products": "x @ Y.T and W @ Y, nothing else",
-    "two stacked products": "the same with 2B rows: what score and F v in one pass cannot do without",
-    "one read": "the sum of all atoms",
-}
+from afi_verify.bench.memory import peak_of_method
+from afi_verify.bench.methods import BOUND, METHODS, OURS, make_methods, make_ours
+from afi_verify.bench.timing import take_turns, torch_threads
+from afi_verify.errors import UnusableError
 
-_PEAK = """
-import json, pathlib, re, sys
-from afi_verify.bench.oracle import make_methods
-name, batch, atoms, dimension, log_snr = json.loads(sys.argv[1])
-methods = make_methods(batch, atoms, dimension, log_snr)
-small = make_methods(batch, 16, 64, log_snr)
-small[name]()  # what libraries allocate once is not the method's
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
-before = peak()
-methods[name]()
-print(json.dumps((peak() - before) * 1024))
-"""
+SCHEMA = "afi-verify/bench-oracle/1"
+
+LOG_SNRS = (-20.0, -8.0, -4.0, 0.0, 4.0, 8.0, 16.0)
+"""The levels at which ours is measured beside the two products: how many atoms matter depends on the noise."""
+
+STEPS = (1, 2, 4, 8)
+"""Of the sizes to which exponents are fitted."""
+
+Listener = Callable[[str], None]
 
 
-def run_oracle_bench(
+def require_torch() -> None:
+    """Raise UnusableError if there is no torch: all methods run on it."""
+    if importlib.util.find_spec("torch") is None:
+        raise UnusableError("the benchmark runs on torch: pip install 'afi-verify[torch]'.")
+
+
+def run_comparison(
     batch: int = 4,
     atoms: int = 2048,
     dimension: int = 16384,
@@ -44,6 +35,7 @@ def run_oracle_bench(
     *,
     threads: int | None = None,
     log_snr: float = -8.0,
+    listen: Listener = lambda _: None,
 ) -> dict[str, Any]:
     """Return times, ratios and peak memory of the one pass and of its competitors.
 
@@ -56,7 +48,9 @@ def run_oracle_bench(
         Threads of torch. On a machine whose cores are shared, one gives the fairest ratios.
     log_snr
         ``log(alpha^2 / sigma^2)``. By default so low that all atoms matter, the hardest case: where few do, as
-        at 0, chunks without any are spared the second product, and times depend on where those few are.
+        at 0, blocks without any are spared the second product.
+    listen
+        Told in words how far the run is.
 
     Returns
     -------
@@ -64,35 +58,26 @@ def run_oracle_bench(
         Ready for JSON: ``"methods"`` maps each name to ``median_s``, ``min_s``, ``processor_median_s``,
         ``ratio_to_ours`` (of medians; above 1 is slower than ours), ``processor_ratio_to_ours``,
         ``peak_bytes`` beyond the inputs (growth of the peak resident set, each in a fresh process; None where
-        there is no ``/proc``) and ``peak_share_of_data``.
+        there is no ``/proc``) and ``peak_share_of_data``; ``"levels"`` is ours beside the two stacked products
+        at other noise levels.
     """
-    import torch
-
-    threads_before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        methods = make_methods(batch, atoms, dimension, log_snr)
-        times = {name: _Times() for name in methods}
-        for turn in range(repeats + 1):
-            for name, method in methods.items():
-                times[name].measure(method, keep=turn > 0)
-        used = torch.get_num_threads()
-    finally:
-        torch.set_num_threads(threads_before)
-    del methods
+    with torch_threads(threads) as used:
+        times = take_turns(make_methods(batch, atoms, dimension, log_snr), repeats, listen)
+        listen("other noise levels")
+        levels = [_at_level(batch, atoms, dimension, level, repeats) for level in LOG_SNRS]
     data_bytes = atoms * dimension * 4
-    ours = times["ours"]
+    ours = times[OURS]
     results = {}
     for name, what in METHODS.items():
-        peak = _peak_bytes(name, batch, atoms, dimension, log_snr)
+        listen(f"memory: {name}")
+        peak = peak_of_method(name, batch, atoms, dimension, log_snr)
         own = times[name]
         results[name] = {
             "what": what,
-            "median_s": own.elapsed_median,
+            "median_s": own.median,
             "min_s": min(own.elapsed),
             "processor_median_s": own.processor_median,
-            "ratio_to_ours": own.elapsed_median / ours.elapsed_median,
+            "ratio_to_ours": own.median / ours.median,
             "processor_ratio_to_ours": own.processor_median / ours.processor_median,
             "peak_bytes": peak,
             "peak_share_of_data": None if peak is None else peak / data_bytes,
@@ -107,80 +92,61 @@ def run_oracle_bench(
         "threads": used,
         "memory": "growth of the peak resident set in a fresh process per method",
         "methods": results,
+        "levels": levels,
     }
 
 
-def make_methods(batch: int, atoms: int, dimension: int, log_snr: float) -> dict[str, Callable[[], Any]]:
-    """Return each of ``METHODS`` as a function of nothing, on the same data, with uniform weights."""
-    import torch
+def run_scaling(
+    batch: int = 4,
+    atoms: int = 2048,
+    dimension: int = 16384,
+    repeats: int = 7,
+    *,
+    threads: int | None = None,
+    log_snr: float = -8.0,
+    listen: Listener = lambda _: None,
+) -> dict[str, Any]:
+    """Return how the time of the one pass grows with the atoms and with the dimension.
 
-    from afi_reference.accumulator import accumulate
+    Both ranges of sizes end at eight times the data of ``atoms`` and ``dimension``, and begin with as many.
 
-    generator = torch.Generator().manual_seed(0)
-    draw = functools.partial(torch.randn, generator=generator)
-    y = draw(atoms, dimension)
-    alpha, sigma = (1 + math.exp(-log_snr)) ** -0.5, (1 + math.exp(log_snr)) ** -0.5
-    x = alpha * y[:batch] + sigma * draw(batch, dimension)
-    v = draw(batch, dimension)
-    stacked = torch.cat([x, v])
-    weights = torch.rand(2 * batch, atoms, generator=generator)
-
-    def log_density(points: torch.Tensor) -> torch.Tensor:
-        distances = (points * points).sum(1, keepdim=True) - 2 * alpha * (points @ y.T) + alpha**2 * (y * y).sum(1)
-        return torch.logsumexp(-distances / (2 * sigma**2), 1).sum()
-
-    def naive_log_density(points: torch.Tensor) -> torch.Tensor:
-        differences = points[:, None, :] - alpha * y
-        return torch.logsumexp(-(differences * differences).sum(2) / (2 * sigma**2), 1).sum()
-
-    score: Callable[[torch.Tensor], torch.Tensor] = torch.func.grad(log_density)
-
-    def by_vjp() -> Any:
-        value, pull_back = torch.func.vjp(score, x)[:2]
-        return value, pull_back(v)
-
-    def by_naive_autograd() -> Any:
-        points = x.clone().requires_grad_()
-        (value,) = torch.autograd.grad(naive_log_density(points), points, create_graph=True)
-        return value, torch.autograd.grad(value, points, v)
-
-    return {
-        "ours": lambda: accumulate(x, alpha, sigma, y, v=v),
-        "torch.func.jvp": lambda: torch.func.jvp(score, (x,), (v,)),
-        "torch.func.vjp": by_vjp,
-        "naive autograd": by_naive_autograd,
-        "two products": lambda: (x @ y.T, weights[:batch] @ y),
-        "two stacked products": lambda: (stacked @ y.T, weights @ y),
-        "one read": lambda: y.sum(),
+    Returns
+    -------
+    dict
+        Ready for JSON: ``"atoms"`` and ``"dimension"``, each with ``sizes``, ``median_s`` and ``exponent``, the slope
+        of a straight line through the logarithms.
+    """
+    most = STEPS[-1]
+    ranges = {
+        "atoms": [(atoms * step, dimension) for step in STEPS],
+        "dimension": [(atoms * most, max(1, dimension * step // most)) for step in STEPS],
     }
+    result = {}
+    with torch_threads(threads):
+        for index, (name, sizes) in enumerate(ranges.items()):
+            listen(f"scaling with {name}")
+            ours = {size: make_ours(batch, *size, log_snr) for size in sizes}
+            times = take_turns(ours, repeats, listen)
+            medians = [times[size].median for size in sizes]
+            varied = [size[index] for size in sizes]
+            result[name] = {
+                "sizes": varied,
+                "fixed": sizes[0][1 - index],
+                "median_s": medians,
+                "exponent": _slope([math.log(n) for n in varied], [math.log(t) for t in medians]),
+            }
+            del ours
+    return result
 
 
-class _Times:
-    def __init__(self) -> None:
-        self.elapsed: list[float] = []
-        self._processor: list[float] = []
-
-    def measure(self, method: Callable[[], Any], *, keep: bool) -> None:
-        """Run ``method`` once; the first run of each is not kept."""
-        elapsed, processor = time.perf_counter(), time.process_time()
-        method()
-        if keep:
-            self.elapsed.append(time.perf_counter() - elapsed)
-            self._processor.append(time.process_time() - processor)
-
-    @property
-    def elapsed_median(self) -> float:
-        return statistics.median(self.elapsed)
-
-    @property
-    def processor_median(self) -> float:
-        return statistics.median(self._processor)
+def _at_level(batch: int, atoms: int, dimension: int, log_snr: float, repeats: int) -> dict[str, Any]:
+    methods = make_methods(batch, atoms, dimension, log_snr)
+    times = take_turns({name: methods[name] for name in (OURS, BOUND)}, repeats)
+    ours, bound = times[OURS].median, times[BOUND].median
+    return {"log_snr": log_snr, "median_s": ours, "bound_median_s": bound, "share_of_bound": ours / bound}
 
 
-def _peak_bytes(name: str, *problem: float) -> int | None:
-    # Not getrusage: on Linux a child's peak starts at its parent's. Elsewhere there is no such file.
-    if not pathlib.Path("/proc/self/status").exists():
-        return None
-    command = [sys.executable, "-c", _PEAK, json.dumps([name, *problem])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return int(json.loads(done.stdout))
+def _slope(xs: list[float], ys: list[float]) -> float:
+    x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
+    above = sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True))
+    return above / sum((x - x_mean) ** 2 for x in xs)

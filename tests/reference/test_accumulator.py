@@ -131,9 +131,18 @@ def test_products_alone_give_finite_numbers(log_snr):
     assert all(np.isfinite(getattr(result, name)).all() for name in QUANTITIES)
 
 
-def test_many_dimensions():
-    case = make_case("spread", (2, 32, 4096), 0, dtype=np.float32)
-    assert_accurate(accumulate(**case), case)
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+@pytest.mark.parametrize("log_snr", [-8, -6, 0, 8])
+def test_many_dimensions(log_snr, offset):
+    """Where anchors are allowed to lag behind the likeliest atoms within a run of blocks."""
+    case = make_case("spread", (2, 32, 2048), log_snr, offset, dtype=np.float32)
+    assert_accurate(accumulate(**case, chunk=5), case)
+
+
+def test_many_blocks():
+    """More than are summed in one run: sums are folded into the state in between."""
+    case = make_case("spread", (2, 300, 3), -3)
+    assert_accurate(accumulate(**case, chunk=2), case)
 
 
 @pytest.mark.parametrize("log_snr", [-5, 0, 5])

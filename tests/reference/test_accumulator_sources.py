@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from afi_reference.accumulator import accumulate, finish, start, update
+from afi_reference.accumulator import accumulate, finish, shards, start, update
+from afi_reference.accumulator.arrays import like
 
 QUANTITIES = (
     "log_density",
@@ -49,6 +50,15 @@ def test_memory_map_for_torch(case, mapped):
     x, v = torch.from_numpy(case["x"]), torch.from_numpy(case["v"])
     result = accumulate(**{**case, "x": x, "v": v, "atoms": mapped}, chunk=33)
     assert_same(result, accumulate(**case))
+
+
+def test_a_memory_map_is_not_copied_for_torch(case, mapped):
+    pytest.importorskip("torch")
+    import torch
+
+    tensor = like(mapped[50:], torch.from_numpy(case["x"]))
+    assert tensor.data_ptr() == mapped[50:].ctypes.data
+    assert not mapped.flags.writeable
 
 
 def test_integers_are_atoms(case):
@@ -99,6 +109,15 @@ def test_dask_array(case, blocks, kind):
         weights = da.from_array(weights, chunks=41)
     with dask.config.set(scheduler="threads"):
         assert_same(accumulate(**{**case, "atoms": atoms, "weights": weights}), expected)
+
+
+@pytest.mark.parametrize("rows", [33, 200, 1000])
+def test_shards_of_a_file(case, mapped, rows):
+    pytest.importorskip("dask.array")
+    import dask
+
+    with dask.config.set(scheduler="threads"):
+        assert_same(accumulate(**{**case, "atoms": shards(mapped.filename, rows)}), accumulate(**case))
 
 
 @pytest.mark.filterwarnings("default")  # distributed leaves sockets to the garbage collector

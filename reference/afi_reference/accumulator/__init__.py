@@ -19,7 +19,8 @@ several times slower than products, for dense data of few dimensions at low nois
 
 from afi_reference.accumulator.one_pass import accumulate
 from afi_reference.accumulator.posterior import Posterior, finish
+from afi_reference.accumulator.sources import shards
 from afi_reference.accumulator.state import Query, State, merge, start
 from afi_reference.accumulator.update import update
 
-__all__ = ["Posterior", "Query", "State", "accumulate", "finish", "merge", "start", "update"]
+__all__ = ["Posterior", "Query", "State", "accumulate", "finish", "merge", "shards", "start", "update"]

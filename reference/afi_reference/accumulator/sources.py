@@ -2,11 +2,13 @@
 
 import importlib
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from afi_reference.accumulator.arrays import Array
 from afi_reference.accumulator.state import State, merge
 from afi_reference.accumulator.update import update
 
@@ -22,6 +24,30 @@ def is_dask(atoms: Any) -> bool:
 def is_array(atoms: Any) -> bool:
     """Whether ``atoms`` is one array, not an iterable of them."""
     return hasattr(atoms, "ndim") and hasattr(atoms, "shape")
+
+
+def shards(path: str | os.PathLike[str], rows: int) -> Any:
+    """Return a dask array over a ``.npy`` file of atoms, of which each worker maps the blocks that it works on.
+
+    ``dask.array.from_array`` of a memory map would send the atoms themselves to workers of other processes.
+
+    Parameters
+    ----------
+    path
+        A file that every worker can read under this name, shape (N, d).
+    rows
+        Atoms in a block: some hundreds of MiB of them.
+    """
+    dask = importlib.import_module("dask")
+    da = importlib.import_module("dask.array")
+    mapped = np.load(path, mmap_mode="r")
+    read = dask.delayed(_mapped_rows)
+    edges = [*range(0, mapped.shape[0], rows), mapped.shape[0]]
+    blocks = [
+        da.from_delayed(read(str(path), begin, end), (end - begin, *mapped.shape[1:]), mapped.dtype)
+        for begin, end in itertools.pairwise(edges)
+    ]
+    return da.concatenate(blocks)
 
 
 def over_stream(state: State, chunks: Iterable[Any], rows: int | None) -> State:
@@ -57,6 +83,11 @@ def over_dask(state: State, atoms: Any, weights: Any | None, rows: int | None) -
         states = [many(states[i : i + FAN_IN]) for i in range(0, len(states), FAN_IN)]
     result: State = dask.compute(states[0])[0]
     return result
+
+
+def _mapped_rows(path: str, begin: int, end: int) -> Array:
+    rows: Array = np.load(path, mmap_mode="r")[begin:end]
+    return rows
 
 
 def _merged(states: list[State]) -> State:
