@@ -17,6 +17,8 @@ from afi_reference.schedules import LogSNRLinear
 LOG_SNRS = tuple(range(-20, 21, 2))
 """The noise levels: 21 of them."""
 
+_FAR = (4, 16)  # levels whose point is far from all atoms: log-SNR -12 and 12
+
 
 @functools.cache
 def load_digits_atoms() -> Array:
@@ -32,7 +34,8 @@ def noised_problems(scenario: str, atoms: Array, weights: Array | None, seed: in
     """Yield one problem of one point per noise level.
 
     At every other level the point is noised from a random atom, at the others from halfway between an atom and its
-    nearest neighbour: there the posterior is shared at high SNR, too, where a noised atom's is not.
+    nearest neighbour, with so little noise along their difference that the two share the posterior at high SNR, too,
+    where a noised atom takes all. At two levels it is moved off by 40 sigma: there unnormalised weights underflow.
 
     Raises
     ------
@@ -52,12 +55,16 @@ def noised_problems(scenario: str, atoms: Array, weights: Array | None, seed: in
         chosen, end = rng.integers(0, len(atoms), 2)
         other = chosen if level % 2 == 0 else _nearest_neighbour(atoms, chosen)
         clean = (atoms[[chosen]] + atoms[[other]]) / 2
+        noise = rng.standard_normal(clean.shape)
+        noise = _shared(noise, atoms[chosen] - atoms[other], float(alpha[0] / sigma[0]))
+        if level in _FAR:
+            noise += 40 * noise / np.linalg.norm(noise)
         yield Problem(
             scenario=scenario,
             description=f"{len(atoms)} atoms of {scenario}, {schedule.name}",
             schedule=schedule,
             values={
-                "x": alpha[:, None] * clean + sigma[:, None] * rng.standard_normal(clean.shape),
+                "x": alpha[:, None] * clean + sigma[:, None] * noise,
                 "v": rng.standard_normal(clean.shape),
                 "x0": atoms[[end]],
                 "t": times,
@@ -115,6 +122,20 @@ def noised_from_id(text: str, atoms: Array | None = None, weights: Array | None 
 
 def _fingerprint(atoms: Array, weights: Array) -> str:
     return f"{zlib.crc32(atoms.tobytes() + weights.tobytes()):08x}"
+
+
+def _shared(noise: Array, difference: Array, ratio: float) -> Array:
+    """Shorten the noise's component along ``difference`` so that it changes log weights by about 1 at most.
+
+    In units of sigma the two atoms are ``ratio * |difference|`` apart, and a component z along them changes the log
+    weight of one against the other by as many times z.
+    """
+    distance = float(np.linalg.norm(difference))
+    if distance == 0:
+        return noise
+    direction = difference / distance
+    along = noise @ direction
+    return noise - (1 - min(1.0, 1 / (ratio * distance))) * along[:, None] * direction
 
 
 def _nearest_neighbour(atoms: Array, index: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from afi_properties.building import build_problem
-from afi_properties.choices import FAMILIES, Choices, choices_from_id, require_version
+from afi_properties.choices import EPS_KINDS, FAMILIES, Choices, choices_from_id, require_version
 from afi_properties.geometry import COVARIANCES, RADII, WEIGHTS
 from afi_properties.noise_levels import SCHEDULES, VARIANCE_PRESERVING, WHOLE_RANGE, log_snr_at, reaches
 from afi_properties.problem import Array, Problem
@@ -82,6 +82,17 @@ class Demand:
     most_atoms: int = 64
     eps_kinds: tuple[str, ...] = ("exact",)
 
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(f"family {self.family!r} is not known; choose one of: {', '.join(FAMILIES)}.")
+        for name in ("dimension", "largest_dimension", "most_atoms"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number from 1; got {value!r}.")
+        unknown = [kind for kind in self.eps_kinds if kind not in EPS_KINDS]
+        if unknown or not self.eps_kinds:
+            raise ValueError(f"eps_kinds must be some of {', '.join(EPS_KINDS)}; got {self.eps_kinds!r}.")
+
     def sizes(self) -> tuple[tuple[int, int, int], ...]:
         """Sizes that satisfy the demand, simplest first."""
         sizes = [(b, n, d) for b, n, d in SIZES if d <= self.largest_dimension]
@@ -104,6 +115,63 @@ class Demand:
 def problems(demand: Demand | None = None) -> st.SearchStrategy[Problem]:
     """Return a strategy for problems that satisfy ``demand`` (any Dirac problem by default)."""
     return choices_of(demand or Demand()).map(build_problem)
+
+
+_DTYPES = ("float64", "float32")
+
+
+def arrays(
+    family: str = "dirac",
+    *,
+    dimension: int | None = None,
+    largest_dimension: int = 16,
+    most_atoms: int = 64,
+    weights: bool = True,
+    variance_preserving: bool = False,
+    dtype: str = "float64",
+) -> st.SearchStrategy[dict[str, Any]]:
+    """Return a strategy for the arguments of a function under test, as a plain dictionary.
+
+    Its keys are ``x`` and ``v``, points and directions of shape (B, d); ``alpha`` and ``sigma``, floats; and ``data``
+    (N, d), or ``means`` (K, d) and ``covariances`` (K, d, d), with ``weights`` (N,) or (K,).
+
+    Parameters
+    ----------
+    family
+        ``"dirac"`` or ``"gaussian-mixture"``.
+    dimension
+        The one dimension d wanted; any up to ``largest_dimension`` when ``None``.
+    largest_dimension, most_atoms
+        The largest d and N.
+    weights
+        Whether weights may differ.
+    variance_preserving
+        Whether ``alpha^2 + sigma^2`` must be 1.
+    dtype
+        Of the arrays, ``"float64"`` or ``"float32"``.
+
+    Raises
+    ------
+    ValueError
+        If an argument is unusable.
+    """
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype must be one of: {', '.join(_DTYPES)}; got {dtype!r}. Cast the arrays yourself.")
+    demand = Demand(
+        family=family,
+        dimension=dimension,
+        largest_dimension=largest_dimension,
+        most_atoms=most_atoms,
+        weights=weights,
+        variance_preserving=variance_preserving,
+    )
+    return problems(demand).map(lambda problem: _arguments(problem, dtype))
+
+
+def _arguments(problem: Problem, dtype: str) -> dict[str, Any]:
+    numbers: dict[str, Any] = {name: float(problem.values[name][0]) for name in ("alpha", "sigma")}
+    names = ("x", "v", "data", "means", "covariances", "weights")
+    return numbers | {name: problem.values[name].astype(dtype) for name in names if name in problem.values}
 
 
 def choices_of(demand: Demand) -> st.SearchStrategy[Choices]:
