@@ -44,7 +44,7 @@ def test_a_right_answer_exits_with_0():
     [
         ((BROKEN, "fisher_trace", "a_dirac"), "is cut off"),
         ((BROKEN, "score", A_CASE), "has no function for 'score' on dirac data"),
-        ((BROKEN, "fisher_trace", A_CASE.replace("2_s5", "2_s5_spread").replace("1x2x2", "2x2x2")), "per point"),
+        ((BROKEN, "fisher_trace", A_CASE.replace("2_s5", "2_s6_spread").replace("1x2x2", "2x2x2")), "per point"),
         (("shipped", "fisher", A_CASE.replace("1x2x2", "1x2x4096")), "has dimension 4096"),
         (("shipped", "score", A_CASE + "_skew"), "has the skew epsilon"),
         (("nowhere.py", "score", A_CASE), "there is no such file"),
@@ -101,7 +101,7 @@ def test_a_fault_that_needs_many_dimensions_is_shown_with_as_few_and_as_simple_n
 
     subject = a_subject(noise_not_removed_in_many_dimensions)
     demand = Demand(weights=False, largest_dimension=256)
-    findings = draw_problems(demand, lambda p: examine(subject, p), Profile("test", 1, 0, 0), seed=0)
+    findings = draw_problems(demand, lambda p: examine(subject, p), Profile("test", 1, 1, 0), seed=0)
     simplest = shrink(demand, lambda p: examine(subject, p), findings, Kind.WRONG, seed=0)
     assert simplest.kind is Kind.WRONG
     assert simplest.problem.dimension == 16
