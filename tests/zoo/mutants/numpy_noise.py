@@ -20,9 +20,10 @@ def alpha_bar_squared(x, alpha_bar, data):
 
 
 @mutant("fisher_vector_product", "numpy", "1 - alpha for sigma^2 = 1 - alpha^2.", Fault.ALPHA_BAR)
-def one_minus_alpha(x, v, alpha, data):
+def one_minus_alpha(x, v, alpha_bar, data):
+    alpha = np.sqrt(alpha_bar)
     variance_of_noise = 1 - alpha
-    p = posterior(x, alpha, variance_of_noise**0.5, data)
+    p = posterior(x, alpha, np.sqrt(variance_of_noise), data)
     return v / variance_of_noise - (alpha / variance_of_noise) ** 2 * covariance_product(p, data, v)
 
 

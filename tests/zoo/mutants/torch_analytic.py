@@ -292,7 +292,7 @@ def eigenvectors_from_wrong_side(x, alpha, sigma, means, covariances, weights):
 
 
 @mutant("score", "torch", "A mixture's log weights left out.", Fault.WEIGHTS_IGNORED)
-def mixture_weights_ignored(x, alpha, sigma, means, covariances):
+def mixture_weights_ignored(x, alpha, sigma, means, covariances, weights):
     identity = torch.eye(x.shape[1], dtype=x.dtype)
     law = torch.distributions.MultivariateNormal(alpha * means, alpha**2 * covariances + sigma**2 * identity)
     x = x.clone().requires_grad_()
