@@ -16,7 +16,7 @@ def _in_batches(p, data):
     return [(p[:, i : i + 512], data[i : i + 512]) for i in range(0, len(data), 512)]
 
 
-@mutant("score", "numpy", "The 100 nearest atoms only.", Fault.TRUNCATED, smallest=(101, 64), only="digits")
+@mutant("score", "numpy", "The 100 nearest atoms only.", Fault.TRUNCATED, smallest=(128, 64), only="digits")
 def hundred_nearest_atoms(x, alpha, sigma, data):
     kept = [np.sort(row) for row in _nearest(x, alpha, data, 100)]
     means = [mean(posterior(x[[b]], alpha, sigma, data[i]), data[i])[0] for b, i in enumerate(kept)]
@@ -28,7 +28,7 @@ def hundred_nearest_atoms(x, alpha, sigma, data):
     "numpy",
     "A mean of the means of mini-batches of 512: the last, partial one counts too much.",
     Fault.MINIBATCH,
-    smallest=(513, 64),
+    smallest=(1024, 64),
     only="digits",
 )
 def mean_of_means_of_512(x, alpha, sigma, data):
@@ -41,7 +41,7 @@ def mean_of_means_of_512(x, alpha, sigma, data):
     "numpy",
     "The covariance's 32 largest eigenvalues only.",
     Fault.STRUCTURE,
-    smallest=(33, 64),
+    smallest=(64, 64),
     only="digits",
 )
 def rank_32(x, alpha, sigma, data, weights):
@@ -58,7 +58,7 @@ def rank_32(x, alpha, sigma, data, weights):
     "numpy",
     "Mini-batches of 512 merged without what lies between their means.",
     Fault.MINIBATCH,
-    smallest=(513, 64),
+    smallest=(1024, 64),
     only="digits",
 )
 def between_batches_of_512(x, v, alpha, sigma, data):
@@ -74,7 +74,7 @@ def between_batches_of_512(x, v, alpha, sigma, data):
     "numpy",
     "A buffer for 1,024 atoms; what follows is left out.",
     Fault.TRUNCATED,
-    smallest=(1025, 64),
+    smallest=(1797, 64),
     only="digits",
 )
 def buffer_of_1024(x, alpha, sigma, data):
@@ -87,7 +87,7 @@ def buffer_of_1024(x, alpha, sigma, data):
     "numpy",
     "The head from the 256 nearest atoms.",
     Fault.TRUNCATED,
-    smallest=(257, 64),
+    smallest=(512, 64),
     only="digits",
 )
 def head_from_nearest(x, alpha, sigma, data):
@@ -101,7 +101,7 @@ def head_from_nearest(x, alpha, sigma, data):
     "numpy",
     "The posterior mean from a running softmax over chunks of 128, its sums not rescaled.",
     Fault.ORDER,
-    smallest=(129, 64),
+    smallest=(256, 64),
     only="digits",
 )
 def chunks_not_rescaled(x, v, x0, alpha, sigma, data):
@@ -122,7 +122,7 @@ def chunks_not_rescaled(x, v, x0, alpha, sigma, data):
     "numpy",
     "One atom in sixteen beyond the first 256: subsampled.",
     Fault.TRUNCATED,
-    smallest=(257, 64),
+    smallest=(512, 64),
     only="digits",
 )
 def subsampled(x, v, alpha, sigma, data):

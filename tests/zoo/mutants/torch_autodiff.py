@@ -185,16 +185,6 @@ def probes_with_a_mean(eps_fn, x, t, sigma):
     return total / 64 / sigma
 
 
-@mutant("fisher_trace_autodiff", "torch", "Probes of length 1, not sqrt(d).", Fault.ONE_OVER_D)
-def probes_of_unit_length(eps_fn, x, t, sigma):
-    _, pull = vjp(lambda point: eps_fn(point, t), x)
-    basis, _ = torch.linalg.qr(
-        torch.randn(x.shape[1], x.shape[1], dtype=x.dtype, generator=torch.Generator().manual_seed(2))
-    )
-    products = [(probe * pull(probe.expand_as(x))[0]).sum(dim=1) for probe in basis.T]
-    return torch.stack(products).mean(dim=0) / sigma
-
-
 @mutant(
     "fisher_trace_autodiff",
     "torch",
@@ -265,7 +255,7 @@ def _recentred(data, x, alpha):
     "torch",
     "Recentred on a mean of mini-batch means, whose last, partial batch of 512 counts too much.",
     Fault.MINIBATCH,
-    smallest=(513, 64),
+    smallest=(1024, 64),
     only="digits",
 )
 def vjp_recentred_on_batches(eps_fn, x, v, t, alpha, sigma, data):
@@ -277,7 +267,7 @@ def vjp_recentred_on_batches(eps_fn, x, v, t, alpha, sigma, data):
     "torch",
     "Recentred on a mean of mini-batch means, whose last, partial batch of 512 counts too much.",
     Fault.MINIBATCH,
-    smallest=(513, 64),
+    smallest=(1024, 64),
     only="digits",
 )
 def jvp_recentred_on_batches(eps_fn, x, v, t, alpha, sigma, data):
@@ -289,7 +279,7 @@ def jvp_recentred_on_batches(eps_fn, x, v, t, alpha, sigma, data):
     "torch",
     "Recentred on a mean of mini-batch means, whose last, partial batch of 512 counts too much.",
     Fault.MINIBATCH,
-    smallest=(513, 64),
+    smallest=(1024, 64),
     only="digits",
 )
 def trace_recentred_on_batches(eps_fn, x, t, alpha, sigma, data):
