@@ -157,7 +157,8 @@ def test_a_new_one_has_no_past():
 @EVERY
 def test_right_in_structure(specimen):
     problem = ordinary_problem(specimen)
-    for dtype in specimen.dtypes:
+    # JAX compiles every operation anew for another dtype.
+    for dtype in specimen.dtypes[-1:] if specimen.backend == "jax" else specimen.dtypes:
         subject = subject_of(specimen, dtype)
         with warnings.catch_warnings(action="ignore"):
             handed = round_problem(subject, problem)
