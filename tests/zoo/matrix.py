@@ -28,7 +28,7 @@ ACCUSED = ("fail", "error", "inaccurate", "undecided")
 
 VERDICTS = {Kind.RIGHT: "pass", Kind.INACCURATE: "inaccurate", Kind.ERROR: "error", Kind.WRONG: "fail"}
 
-CASES_FOR_A_DIAGNOSIS = 40
+CASES_FOR_A_DIAGNOSIS = 30
 
 MUTANT, INNOCENT, LOSES_DIGITS = "mutant", "innocent", "inaccurate"
 
@@ -144,7 +144,7 @@ def hunt(
     Parameters
     ----------
     simplest
-        Whether to look for the simplest counterexample, too.
+        Whether to look for the simplest counterexample and a diagnosis, too, in the first check that catches it.
     first
         Whether one check that catches it is enough.
     """
@@ -157,9 +157,12 @@ def hunt(
         # A new adapter: a function that keeps a state starts afresh.
         checks = [c for c in planned_checks(adapter_of(animal, dtype), plan) if c.scenario == scenario]
         for check in (c for c in checks if why_not(c, plan) is None):
-            outcomes.append(_run(check, plan, to_the_end=not isinstance(animal, Specimen), simplest=simplest))
-            if first and outcomes[-1].verdict in CAUGHT:
+            known = any(o.verdict in CAUGHT for o in outcomes)
+            if first and known:
                 return outcomes
+            outcomes.append(
+                _run(check, plan, to_the_end=not isinstance(animal, Specimen), simplest=simplest and not known)
+            )
     return outcomes
 
 
