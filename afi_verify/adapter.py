@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from afi_properties.catalogue import ROLES, claims_of_role
-from afi_properties.claim import Claim
+from afi_properties.claim import DIRAC_PARAMETERS, HEAD_PARAMETERS, PREDICTION_PARAMETERS, Claim
+from afi_properties.relation import MODELS
 from afi_verify.backends import BACKENDS, DTYPES
 from afi_verify.errors import UnusableError
 from afi_verify.known_failures import KnownFailure, make_known_failure
@@ -45,6 +46,10 @@ class Adapter:
         (N, *event_shape). Any dimension d, as (B, d), when left out.
     per_sample_noise
         Whether ``alpha`` and ``sigma`` (and ``t``) are arrays (B,) rather than numbers.
+    model
+        What the functions are, which says what must hold where no oracle can judge: ``"diffusion"``, the exact
+        quantities of a diffused distribution; ``"potential"``, of which only the score is known to be a gradient (an
+        energy-based network); ``"network"``, of which not even that is known.
 
     Raises
     ------
@@ -68,11 +73,13 @@ class Adapter:
         device: str = "cpu",
         event_shape: tuple[int, ...] | None = None,
         per_sample_noise: bool = False,
+        model: str = "diffusion",
     ) -> None:
         if not isinstance(name, str) or not name.strip():
             raise UnusableError("An adapter needs a name: Adapter('my-afi').")
         _require_known(f"Adapter({name!r}): backend", backend, BACKENDS)
         _require_known(f"Adapter({name!r}): dtype", dtype, DTYPES)
+        _require_known(f"Adapter({name!r}): model", model, MODELS)
         if event_shape is not None:
             event_shape = tuple(event_shape)
             if not event_shape or not all(isinstance(n, int) and n > 0 for n in event_shape):
@@ -86,6 +93,7 @@ class Adapter:
         self.device = device
         self.event_shape = event_shape
         self.per_sample_noise = per_sample_noise
+        self.model = model
         self.source = ""  # the file or module it was found in, as the user named it
         self.functions: dict[tuple[str, str], Provided] = {}
         self.known_failures: list[KnownFailure] = []
@@ -101,18 +109,26 @@ class Adapter:
         """Register ``function`` for ``role``; without a function, return a decorator that does.
 
         A function is handed what its parameter names ask for. One that asks for ``means`` or
-        ``covariances`` is checked on Gaussian mixtures, any other on Diracs; a role can have one of each.
+        ``covariances`` is checked on Gaussian mixtures; one that asks for neither them nor ``data``, nor for anything
+        that follows from the data (``eps``, ``head``), has data of its own, which nobody knows; any other is checked
+        on Diracs. A role can have one of each.
 
         Raises
         ------
         UnusableError
-            If the role or a parameter name is unknown, or the role has such a function already.
+            If the role or a parameter name is unknown, the role has such a function already, or a function has data of
+        its own and the adapter no ``event_shape``.
         """
         _require_known(f"Adapter({self.name!r}): role", role, ROLES)
         if function is None:
             return lambda decorated: self.provides(role, decorated)
         provided = _inspect(self.name, role, function)
         key = (role, provided.claim.family)
+        if provided.claim.family == "unknown" and self.event_shape is None:
+            raise UnusableError(
+                f"Adapter({self.name!r}): the function for {role!r} asks for no data, so it has data of its own, and "
+                "nobody knows their dimension. Say it: Adapter(..., event_shape=(2,)). Or let it ask for data."
+            )
         if key in self.functions:
             raise UnusableError(
                 f"Adapter({self.name!r}) provides {role!r} for {provided.claim.family} data twice; make a second "
@@ -180,11 +196,14 @@ def _inspect(adapter: str, role: str, function: Callable[..., Any]) -> Provided:
     gaussian = bool(names & {"means", "covariances"})
     if gaussian and "data" in names:
         raise UnusableError(f"{where} asks for both data and a Gaussian mixture; provide one function for each.")
-    family = "gaussian-mixture" if gaussian else "dirac"
+    known_data = bool(names & (DIRAC_PARAMETERS | PREDICTION_PARAMETERS | HEAD_PARAMETERS | {"x0"}))
+    family = "gaussian-mixture" if gaussian else "dirac" if known_data else "unknown"
     claim = next((claim for claim in claims if claim.family == family), None)
+    if claim is None and family == "unknown":
+        raise UnusableError(f"{where} asks for nothing that it could be computed from.")
     if claim is None:
         raise UnusableError(f"{where} asks for a Gaussian mixture; {role!r} is checked on Dirac data only.")
-    known = claim.parameters
+    known = claim.parameters if family != "unknown" else frozenset().union(*(claim.parameters for claim in claims))
     for parameter in named:
         if parameter.name not in known and parameter.default is parameter.empty:
             close = difflib.get_close_matches(parameter.name, sorted(known), n=1)

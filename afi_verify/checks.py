@@ -4,15 +4,13 @@ import dataclasses
 import math
 import zlib
 from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias, cast
 
-import numpy as np
-
-from afi_properties.diagnosis import Explanation
-from afi_properties.judgement import LIMIT
-from afi_properties.problem import Array, Problem
+from afi_properties.claim import Claim
+from afi_properties.problem import Problem
 from afi_properties.real_data import noised_problems
+from afi_properties.relation import Relation
 from afi_properties.strategies import Demand
-from afi_properties.vacuity import summarise
 from afi_verify.backends import load_backend
 from afi_verify.counterexamples import describe, fits_in_a_script
 from afi_verify.diagnosis import diagnose
@@ -20,11 +18,12 @@ from afi_verify.drawing import draw_problems, shrink
 from afi_verify.examination import Finding, Kind, examine
 from afi_verify.handing import Subject
 from afi_verify.known_failures import KnownFailure, excusing, explain
+from afi_verify.outcome import VERDICTS, acquit, result_of, weightiest
 from afi_verify.planning import DRAWN_SCENARIOS, Check, Plan, why_not
 from afi_verify.reduction import with_fewer_atoms
-from afi_verify.results import CheckResult, Counterexample, FormulaMargin, Point, Verdict
-
-_VERDICTS = {Kind.WRONG: Verdict.FAIL, Kind.ERROR: Verdict.ERROR, Kind.INACCURATE: Verdict.INACCURATE}
+from afi_verify.relation_checks import conclude_relation, look_for_violations
+from afi_verify.relation_examination import RelationFinding
+from afi_verify.results import CheckResult, Verdict
 
 
 def run_check(check: Check, plan: Plan) -> CheckResult:
@@ -37,11 +36,14 @@ def run_check(check: Check, plan: Plan) -> CheckResult:
     """
     reason = why_not(check, plan)
     if reason is not None:
-        return _result(check, Verdict.NOT_PROVIDED, reason, [])
+        return result_of(check, Verdict.NOT_PROVIDED, reason, [])
     return conclude(check, plan, look_for_faults(check, plan))
 
 
-def look_for_faults(check: Check, plan: Plan, stop: Callable[[Finding], bool] = lambda _: False) -> list[Finding]:
+Findings: TypeAlias = list[Finding] | list[RelationFinding]
+
+
+def look_for_faults(check: Check, plan: Plan, stop: Callable[[Any], bool] = lambda _: False) -> Findings:
     """Examine case after case of a check that can run; the first finding for which ``stop`` is true is the last.
 
     Raises
@@ -49,6 +51,8 @@ def look_for_faults(check: Check, plan: Plan, stop: Callable[[Finding], bool] = 
     UnusableError
         If the adapter's backend cannot be used here.
     """
+    if isinstance(check.claim, Relation):
+        return look_for_violations(check, plan, stop)
     subject = _subject(check)
     if check.scenario in DRAWN_SCENARIOS:
         profile = plan.profile
@@ -61,29 +65,35 @@ def look_for_faults(check: Check, plan: Plan, stop: Callable[[Finding], bool] = 
     return findings
 
 
-def conclude(check: Check, plan: Plan, findings: list[Finding]) -> CheckResult:
+def conclude(check: Check, plan: Plan, findings: Findings) -> CheckResult:
     """Return the result of a check that found ``findings``, with counterexamples made as simple as they get."""
+    if isinstance(check.claim, Relation):
+        return conclude_relation(check, cast("list[RelationFinding]", findings))
+    return _conclude(check, plan, cast("list[Finding]", findings))
+
+
+def _conclude(check: Check, plan: Plan, findings: list[Finding]) -> CheckResult:
     subject, adapter = _subject(check), check.adapter
     about_this = [failure for failure in adapter.known_failures if failure.names(check.id)]
     accepted = [failure for failure in about_this if plan.today <= failure.until]
     known = [finding for finding in findings if _excuses(finding, accepted)]
     new = [finding for finding in findings if finding not in known]
     if all(finding.kind is Kind.RIGHT for finding in findings):
-        return _acquit(check, findings)
+        return acquit(check, findings)
     if all(finding.kind is Kind.RIGHT for finding in new):
         blamed, accepted = known, []
     else:
         blamed = new
-    weightiest = _weightiest(blamed)
+    decisive = weightiest(blamed)
     if check.scenario in DRAWN_SCENARIOS:
 
         def look(problem: Problem) -> Finding:
             finding = examine(subject, problem)
             return dataclasses.replace(finding, kind=Kind.RIGHT) if _excuses(finding, accepted) else finding
 
-        simplest = shrink(_demand(subject), look, blamed, weightiest.kind, _seed(check, plan))
+        simplest = shrink(_demand(subject), look, blamed, decisive.kind, _seed(check, plan))
     else:
-        simplest = with_fewer_atoms(subject, weightiest)
+        simplest = with_fewer_atoms(subject, decisive)
     result = _accuse(check, subject, findings, blamed, simplest)
     if blamed is known:
         reasons = {failure.reason: None for finding in known for failure in _excuses(finding, about_this)}
@@ -103,9 +113,10 @@ def _excuses(finding: Finding, accepted: list[KnownFailure]) -> list[KnownFailur
 
 
 def _subject(check: Check) -> Subject:
-    adapter = check.adapter
+    adapter, claim = check.adapter, check.claim
+    assert isinstance(claim, Claim)
     backend = load_backend(adapter.backend, adapter.dtype, adapter.device)
-    return Subject(adapter, backend, adapter.functions[check.claim.role, check.claim.family])
+    return Subject(adapter, backend, adapter.functions[claim.role, claim.family])
 
 
 def _seed(check: Check, plan: Plan) -> int:
@@ -115,7 +126,7 @@ def _seed(check: Check, plan: Plan) -> int:
 
 def broken_result(check: Check, message: str) -> CheckResult:
     """Return the result of a check that ended without findings."""
-    return _result(check, Verdict.ERROR, message, [])
+    return result_of(check, Verdict.ERROR, message, [])
 
 
 def _demand(subject: Subject) -> Demand:
@@ -137,102 +148,23 @@ def _real_problems(subject: Subject, scenario: str, plan: Plan) -> Iterator[Prob
     return noised_problems(scenario, data.atoms, weights, plan.seed)
 
 
-def _weightiest(findings: list[Finding]) -> Finding:
-    return max(findings, key=lambda finding: (finding.kind, finding.worst))
-
-
-def _acquit(check: Check, findings: list[Finding]) -> CheckResult:
-    """Conclude that nothing is wrong, or that nothing could have shown it."""
-    blind = [margin.formula for margin in _margins(findings) if not margin.telling]
-    if _evidence(findings) and not blind:
-        return _result(check, Verdict.PASS, "", findings)
-    against = f": none tells the truth from “{'”, “'.join(blind)}”" if blind else ""
-    message = f"The cases cannot tell right from wrong in {check.adapter.dtype}{against}. A pass would mean nothing."
-    return _result(check, Verdict.VACUOUS, message, findings)
-
-
 def _accuse(
     check: Check, subject: Subject, findings: list[Finding], blamed: list[Finding], simplest: Finding
 ) -> CheckResult:
-    weightiest = _weightiest(blamed)
-    same = sum(finding.kind is weightiest.kind for finding in blamed)
+    decisive = weightiest(blamed)
+    same = sum(finding.kind is decisive.kind for finding in blamed)
     explanation = diagnose(subject, findings)
-    message = f"{weightiest.message} So in {same} of {len(findings)} cases."
+    message = f"{decisive.message} So in {same} of {len(findings)} cases."
     if explanation is not None:
         message += f" Diagnosis: the answer {explanation.sentence}."
-    scriptable = [f for f in blamed if fits_in_a_script(f) and f.kind is weightiest.kind]
-    worst = _weightiest(scriptable) if scriptable else weightiest
-    return _result(
+    scriptable = [f for f in blamed if fits_in_a_script(f) and f.kind is decisive.kind]
+    worst = weightiest(scriptable) if scriptable else decisive
+    return result_of(
         check,
-        _VERDICTS[weightiest.kind],
+        VERDICTS[decisive.kind],
         message,
         findings,
         simplest=describe(subject, simplest),
         worst=describe(subject, worst),
         explanation=explanation,
-    )
-
-
-def _nearest(finding: Finding) -> Array:
-    """Margin against the nearest wrong formula, per point; 0 where the precision represents no point."""
-    margins = list(finding.margins.values()) or [np.zeros(finding.problem.batch)]
-    return np.asarray(np.min(margins, axis=0))
-
-
-def _evidence(findings: list[Finding]) -> int:
-    return sum(int((_nearest(finding) > 1).sum()) for finding in findings)
-
-
-def _margins(findings: list[Finding]) -> tuple[FormulaMargin, ...]:
-    collected: dict[str, list[float]] = {}
-    for finding in findings:
-        for formula, margin in finding.margins.items():
-            collected.setdefault(formula, []).extend(margin.tolist())
-    return tuple(
-        FormulaMargin(formula, best=max(values), telling=sum(m > 1 for m in values), items=len(values))
-        for formula, values in collected.items()
-    )
-
-
-def _points(findings: list[Finding]) -> Iterator[Point]:
-    for finding in findings:
-        problem = finding.problem
-        for log_snr, error, margin in zip(problem.log_snr, finding.errors, _nearest(finding), strict=True):
-            if not math.isnan(error):
-                yield Point(float(log_snr), float(error), float(margin), problem.dimension, problem.atoms)
-
-
-def _result(
-    check: Check,
-    verdict: Verdict,
-    message: str,
-    findings: list[Finding],
-    simplest: Counterexample | None = None,
-    worst: Counterexample | None = None,
-    explanation: Explanation | None = None,
-) -> CheckResult:
-    points = tuple(_points(findings))
-    errors = [point.error for point in points]
-    return CheckResult(
-        id=check.id,
-        role=check.claim.role,
-        claim=check.claim.label,
-        scenario=check.scenario,
-        statement=check.claim.statement,
-        printed=check.claim.printed,
-        verdict=verdict,
-        message=message,
-        cases=len(findings),
-        items=sum(finding.problem.batch for finding in findings),
-        evidence=_evidence(findings),
-        limit=LIMIT,
-        worst_error=max(errors, default=None),
-        median_error=float(np.median(errors)) if errors else None,
-        margins=_margins(findings),
-        margins_by_dimension=summarise(finding.margin for finding in findings),
-        points=points,
-        simplest=simplest,
-        worst=worst,
-        diagnosis=explanation.sentence if explanation else "",
-        fault=explanation.fault.value if explanation else "",
     )

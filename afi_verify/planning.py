@@ -7,16 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from afi_properties.catalogue import CLAIMS, ROLES
+from afi_properties.catalogue import CLAIMS, RELATIONS, ROLES
 from afi_properties.claim import Claim
 from afi_properties.problem import Array
 from afi_properties.real_data import load_digits_atoms, noised_problems
+from afi_properties.relation import MODELS, Relation
 from afi_verify.adapter import Adapter
 from afi_verify.errors import UnusableError
 from afi_verify.profiles import Profile, profile_named
 
 DRAWN_SCENARIOS = ("dirac", "gaussian-mixture")
-SCENARIOS = (*DRAWN_SCENARIOS, "digits")
+NO_ORACLE = "no-oracle"
+SCENARIOS = (*DRAWN_SCENARIOS, "digits", NO_ORACLE)
 OWN_DATA = "own-data"
 
 LARGEST_MATRIX = 256
@@ -55,7 +57,7 @@ class Check:
     """A claim to be held against an adapter, in one scenario."""
 
     adapter: Adapter
-    claim: Claim
+    claim: Claim | Relation
     scenario: str
 
     @property
@@ -93,7 +95,7 @@ def make_plan(
     own = None
     if data is not None:
         own = _own_data(data, weights)
-        chosen = (*chosen, OWN_DATA)
+        chosen = (*(chosen or (NO_ORACLE,)), OWN_DATA)
     return Plan(profile_named(profile), seed, chosen or SCENARIOS, tuple(roles), own, today)
 
 
@@ -112,16 +114,22 @@ def planned_checks(adapter: Adapter, plan: Plan) -> list[Check]:
     """Return every check that is planned for an adapter, whether or not it provides the role."""
     checks = []
     for claim in CLAIMS:
-        real = [name for name in plan.scenarios if name not in DRAWN_SCENARIOS] if claim.family == "dirac" else []
+        real = [name for name in plan.scenarios if name not in (*DRAWN_SCENARIOS, NO_ORACLE)]
+        real = real if claim.family == "dirac" else []
         drawn = [name for name in plan.scenarios if name == claim.family]
         if not plan.roles or claim.role in plan.roles:
             checks += [Check(adapter, claim, scenario) for scenario in (*drawn, *real)]
+    for relation in RELATIONS if NO_ORACLE in plan.scenarios else ():
+        if not plan.roles or any(set(roles) <= set(plan.roles) for roles in relation.roles):
+            checks.append(Check(adapter, relation, NO_ORACLE))
     return checks
 
 
 def why_not(check: Check, plan: Plan) -> str | None:
     """Return why a check cannot run, as a sentence; ``None`` if it can."""
     adapter, claim = check.adapter, check.claim
+    if isinstance(claim, Relation):
+        return _why_no_relation(claim, adapter, plan)
     if (claim.role, claim.family) not in adapter.functions:
         return f"The adapter provides no {claim.role} for {claim.family} data."
     dimension = math.prod(adapter.event_shape) if adapter.event_shape else None
@@ -135,6 +143,47 @@ def why_not(check: Check, plan: Plan) -> str | None:
     if matrix and dimension is not None and dimension > LARGEST_MATRIX:
         return f"It needs matrices of {dimension} x {dimension}; they are checked up to {LARGEST_MATRIX}."
     return None
+
+
+def teams(relation: Relation, adapter: Adapter, plan: Plan) -> list[tuple[str, tuple[str, ...]]]:
+    """Return for which families of data, and which of its sets of roles, a relation can be stated of an adapter."""
+    found = []
+    dimension = math.prod(adapter.event_shape) if adapter.event_shape else 0
+    for family in relation.families:
+        by_samples = family == "unknown" and relation.needs_samples
+        if by_samples and (plan.own_data is None or plan.own_data.atoms.shape[1] != dimension):
+            continue
+        if dimension > relation.limit and not by_samples:
+            continue
+        for roles in relation.roles:
+            if dimension > LARGEST_MATRIX and ("fisher" in roles or family == "gaussian-mixture"):
+                continue
+            provided = [adapter.functions.get((role, family)) for role in roles]
+            asked = [function.parameters if function is not None else frozenset() for function in provided]
+            chosen = not plan.roles or set(roles) <= set(plan.roles)
+            stated = all(not relation.asks or a & relation.asks for a in asked)
+            if None not in provided and chosen and stated and not any(a & relation.refuses for a in asked):
+                found.append((family, roles))
+    return found
+
+
+def _why_no_relation(relation: Relation, adapter: Adapter, plan: Plan) -> str | None:
+    if MODELS.index(adapter.model) < MODELS.index(relation.model):
+        kinds = " or ".join(repr(model) for model in MODELS[MODELS.index(relation.model) :])
+        return f"It need not hold for a model={adapter.model!r}; it is checked for {kinds}."
+    if teams(relation, adapter, plan):
+        return None
+    words = " or ".join(" and ".join(roles) for roles in relation.roles)
+    if relation.asks:
+        words += f", asking for {', '.join(sorted(relation.asks))}"
+    if relation.refuses:
+        words += f", not asking for {', '.join(sorted(relation.refuses))}"
+    if "unknown" not in relation.families:
+        words += ", for data that are handed over"
+    elif relation.needs_samples:
+        words += ", and for unknown data samples of them (--data)"
+    limits = f" in at most {relation.limit} dimensions" if relation.limit < 2**30 else ""
+    return f"The adapter does not provide what it ties to one another{limits}: {words}."
 
 
 def _require_known(what: str, names: Sequence[str], known: Sequence[str]) -> None:

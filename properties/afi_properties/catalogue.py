@@ -1,6 +1,8 @@
-"""All claims that can be checked: a new one is a module in ``claims/`` and a line here."""
+"""All claims that can be checked: a new one is a module in ``claims/`` or ``relations/`` and a line here."""
 
-from afi_properties.claim import Claim
+import dataclasses
+
+from afi_properties.claim import POINT_PARAMETERS, Claim
 from afi_properties.claims import (
     autodiff,
     endpoint,
@@ -11,6 +13,19 @@ from afi_properties.claims import (
     score,
     trace_matching,
 )
+from afi_properties.relation import Relation
+from afi_properties.relations import (
+    atoms,
+    calls,
+    covariance,
+    expectations,
+    noise_path,
+    operator,
+    symmetries,
+    time,
+    trace,
+)
+from afi_properties.relations import score as score_relations
 
 CLAIMS: tuple[Claim, ...] = (
     *score.CLAIMS,
@@ -23,10 +38,31 @@ CLAIMS: tuple[Claim, ...] = (
     *endpoint.CLAIMS,
 )
 
+RELATIONS: tuple[Relation, ...] = (
+    *operator.RELATIONS,
+    *trace.RELATIONS,
+    *score_relations.RELATIONS,
+    *covariance.RELATIONS,
+    *calls.RELATIONS,
+    *time.RELATIONS,
+    *symmetries.RELATIONS,
+    *atoms.RELATIONS,
+    *expectations.RELATIONS,
+    *noise_path.RELATIONS,
+)
+"""Claims that need no oracle: they tie the answers of one implementation to one another."""
+
+UNKNOWN_DATA_CLAIMS: tuple[Claim, ...] = tuple(
+    dataclasses.replace(claim, family="unknown", wrong={}, parameters=POINT_PARAMETERS | (claim.parameters & {"v"}))
+    for claim in CLAIMS
+    if claim.family == "dirac" and claim.role not in ("fisher_trace_matching", "fisher_vector_product_endpoint")
+)
+"""What a role returns and may ask for where nobody knows the data: there is no truth to compare it with."""
+
 ROLES: tuple[str, ...] = tuple(dict.fromkeys(claim.role for claim in CLAIMS))
 """Every role that an implementation can provide, in the order in which reports show them."""
 
 
 def claims_of_role(role: str) -> tuple[Claim, ...]:
-    """Return the claims about ``role``, one per family of data."""
-    return tuple(claim for claim in CLAIMS if claim.role == role)
+    """Return the claims about ``role``, one per family of data, unknown data included."""
+    return tuple(claim for claim in (*CLAIMS, *UNKNOWN_DATA_CLAIMS) if claim.role == role)

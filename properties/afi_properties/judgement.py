@@ -26,7 +26,7 @@ ROUNDINGS = 8
 """How often the inputs are rounded at random. The largest of eight deviations is hardly ever small by chance."""
 
 
-_SMALLEST_CHANGE = 2.0**-46
+SMALLEST_CHANGE = 2.0**-46
 """Float64 arithmetic shows the effect of changes this small to two digits. That of a float64 rounding is smaller in
 proportion: to find it so costs a fifth of finding it in longdouble."""
 
@@ -68,12 +68,12 @@ def find_truth(
         answer = claim.truth(make_inputs(exact, skew=skew))
         size = norms(answer)
         unit = precision.unit_roundoff
-        change = max(unit, _SMALLEST_CHANGE)
+        change = max(unit, SMALLEST_CHANGE)
         spread = unit / change * _spread(claim, values if change > unit else exact, problem.seed, skew, change)
         if change > unit and not (spread <= _LARGEST_LINEAR * unit / change * size).all():
             spread = _spread(claim, exact, problem.seed, skew, unit)
         attainable = spread + precision.unit_roundoff * size + precision.smallest
-        representable = _representable(exact, answer, precision) & np.isfinite(attainable)
+        representable = representable_points(exact, answer, precision) & np.isfinite(attainable)
     return Truth(answer, np.asarray(attainable, dtype=np.float64), representable)
 
 
@@ -83,7 +83,7 @@ def _spread(claim: Claim, values: Mapping[str, Array], seed: int, skew: SkewEps 
     answer = claim.truth(make_inputs(values, skew=skew))
     spread = np.zeros(len(answer))
     for _ in range(ROUNDINGS):
-        rounder = _Rounder(rng, change)
+        rounder = Rounder(rng, change)
         changed = {name: rounder(value, symmetric=name == "covariances") for name, value in values.items()}
         deviation = claim.truth(make_inputs(changed, skew=skew, rounder=rounder)) - answer
         spread = np.maximum(spread, norms(deviation))
@@ -117,7 +117,7 @@ def margins_of(claim: Claim, values: Mapping[str, Array], skew: SkewEps | None, 
     return margins
 
 
-class _Rounder:
+class Rounder:
     """Rounds at random: changes each number by up to one unit roundoff."""
 
     def __init__(self, rng: np.random.Generator, unit_roundoff: float) -> None:
@@ -125,6 +125,7 @@ class _Rounder:
         self._unit = unit_roundoff
 
     def __call__(self, values: Array, *, symmetric: bool = False) -> Array:
+        """Return the changed values; a symmetric matrix (..., d, d) stays so."""
         change = self._rng.uniform(-1, 1, values.shape)
         if symmetric:
             change = np.tril(change) + np.tril(change, -1).swapaxes(-1, -2)
@@ -137,7 +138,8 @@ def norms(answer: Array) -> Array:
     return np.sqrt((flat * flat).sum(axis=1))
 
 
-def _representable(values: Mapping[str, Array], answer: Array, precision: Precision) -> Array:
+def representable_points(values: Mapping[str, Array], answer: Array, precision: Precision) -> Array:
+    """Return for which points (B,) the answer, and what a straightforward way to it needs, are in range."""
     alpha, sigma = noise_of(values)
     centres = values["data"] if "data" in values else values["means"]
     largest_square = 2 * ((values["x"] ** 2).sum(axis=1) + alpha**2 * (centres**2).sum(axis=1).max())

@@ -42,8 +42,8 @@ class Problem:
 
     @property
     def atoms(self) -> int:
-        """Number of atoms, or of mixture components."""
-        return len(self.values["data"] if "data" in self.values else self.values["means"])
+        """Number of atoms, or of mixture components; 0 where the data are unknown."""
+        return next((len(self.values[name]) for name in ("data", "means") if name in self.values), 0)
 
     @property
     def log_snr(self) -> Array:
@@ -56,8 +56,8 @@ class Problem:
         return bool((self.values["t"] == self.values["t"][0]).all())
 
     def __repr__(self) -> str:
-        atoms = "K" if "means" in self.values else "N"
+        atoms = f"{'K' if 'means' in self.values else 'N'}={self.atoms}, " if self.atoms else ""
         return (
-            f"{self.scenario}: {self.description}; B={self.batch}, {atoms}={self.atoms}, d={self.dimension}, "
+            f"{self.scenario}: {self.description}; B={self.batch}, {atoms}d={self.dimension}, "
             f"log-SNR={self.log_snr[0]:.3g}"
         )

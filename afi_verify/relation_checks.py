@@ -1,0 +1,154 @@
+"""Running a relation: over drawn problems where the data are handed over, else at points of several noise levels."""
+
+import dataclasses
+import math
+import zlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from afi_properties.noise_levels import noise_at, time_near_log_snr
+from afi_properties.problem import Array, Problem
+from afi_properties.relation import Relation
+from afi_properties.strategies import Demand, stratified_problems
+from afi_reference.schedules import LogSNRLinear
+from afi_verify.adapter import Adapter
+from afi_verify.backends import load_backend
+from afi_verify.examination import Kind
+from afi_verify.handing import Subject
+from afi_verify.outcome import VERDICTS, acquit, result_of, weightiest
+from afi_verify.planning import Check, Plan, teams
+from afi_verify.relation_examination import RelationFinding, Team, examine_relation
+from afi_verify.results import CheckResult, Counterexample
+
+LOG_SNRS = (0, -3, 3, -6, 6)
+"""Noise levels at which functions of unknown data are asked; a trained network knows no more extreme ones."""
+
+_BATCHES = (1, 1, 2, 3)
+
+
+def look_for_violations(
+    check: Check, plan: Plan, stop: Callable[[RelationFinding], bool] = lambda _: False
+) -> list[RelationFinding]:
+    """Examine case after case, for each set of roles and family of data of which the relation can be stated.
+
+    The first finding for which ``stop`` is true is the last.
+
+    Raises
+    ------
+    UnusableError
+        If the adapter's backend cannot be used here.
+    """
+    relation = check.claim
+    assert isinstance(relation, Relation)
+    findings: list[RelationFinding] = []
+    stated = teams(relation, check.adapter, plan)
+    for family, roles in stated:
+        team = _team(relation, check.adapter, family, roles)
+        about = "" if len(stated) == 1 else f" ({' and '.join(roles)}, {family} data)"
+        for problem in _problems(team, family, plan):
+            finding = examine_relation(team, problem)
+            margins = {name + about: margin for name, margin in finding.margins.items()}
+            findings.append(dataclasses.replace(finding, margins=margins))
+            if stop(findings[-1]):
+                return findings
+    return findings
+
+
+def conclude_relation(check: Check, findings: list[RelationFinding]) -> CheckResult:
+    """Return the result of a relation that found ``findings``, with the simplest of them as counterexample."""
+    decisive = weightiest(findings)
+    if decisive.kind is Kind.RIGHT:
+        return acquit(check, findings)
+    alike = [finding for finding in findings if finding.kind is decisive.kind]
+    return result_of(
+        check,
+        VERDICTS[decisive.kind],
+        f"{decisive.message} So in {len(alike)} of {len(findings)} cases.",
+        findings,
+        simplest=_describe(min(alike, key=_complexity)),
+        worst=_describe(decisive),
+    )
+
+
+def _team(relation: Relation, adapter: Adapter, family: str, roles: tuple[str, ...]) -> Team:
+    backend = load_backend(adapter.backend, adapter.dtype, adapter.device)
+    subjects = {role: Subject(adapter, backend, adapter.functions[role, family]) for role in roles}
+    return Team(relation, roles, subjects)
+
+
+def _problems(team: Team, family: str, plan: Plan) -> Iterator[Problem]:
+    relation = team.relation
+    count = relation.cases * plan.profile.rounds
+    # Every set of roles has draws of its own, the same for every adapter and dtype, so that they can be compared.
+    seed = zlib.crc32(f"{plan.seed}/{relation.label}/{team.roles}/{family}".encode())
+    if family == "unknown":
+        yield from _of_unknown_data(team, plan, count, seed)
+        return
+    demand = _demand(team, family)
+    problems = list(stratified_problems(demand, -(-count // len(demand.sizes())), seed))
+    for index in np.linspace(0, len(problems) - 1, min(count, len(problems))).round().astype(int):
+        yield problems[index]
+
+
+def _demand(team: Team, family: str) -> Demand:
+    subjects = list(team.subjects.values())
+    adapter, claims = subjects[0].adapter, [subject.provided.claim for subject in subjects]
+    return Demand(
+        family=family,
+        weights=all(subject.asks_for("weights") for subject in subjects),
+        variance_preserving=any(subject.asks_for("alpha_bar") for subject in subjects),
+        per_sample_noise=adapter.per_sample_noise,
+        dimension=math.prod(adapter.event_shape) if adapter.event_shape else None,
+        largest_dimension=min(team.relation.largest_dimension, *(claim.largest_dimension for claim in claims)),
+        most_atoms=team.relation.most_atoms,
+        eps_kinds=tuple(kind for kind in claims[0].eps_kinds if all(kind in claim.eps_kinds for claim in claims)),
+    )
+
+
+def _of_unknown_data(team: Team, plan: Plan, count: int, seed: int) -> Iterator[Problem]:
+    """Yield problems without data: points noised from the user's samples, or from a standard normal distribution."""
+    event = next(iter(team.subjects.values())).adapter.event_shape
+    assert event is not None
+    dimension, schedule = math.prod(event), LogSNRLinear()
+    samples = plan.own_data.atoms if plan.own_data is not None else None
+    if samples is not None and samples.shape[1] != dimension:
+        samples = None
+    for index in range(count):
+        rng = np.random.default_rng([seed, index])
+        batch, log_snr = _BATCHES[index % len(_BATCHES)], LOG_SNRS[index % len(LOG_SNRS)]
+        times = np.full(batch, time_near_log_snr(schedule, log_snr))
+        alpha, sigma = noise_at(schedule, times)
+        clean = rng.standard_normal((batch, dimension))
+        if samples is not None:
+            clean = samples[rng.integers(0, len(samples), batch)]
+        values: dict[str, Array] = {
+            "x": alpha[:, None] * clean + sigma[:, None] * rng.standard_normal(clean.shape),
+            "v": rng.standard_normal(clean.shape),
+            "t": times,
+            "alpha": alpha,
+            "sigma": sigma,
+        }
+        if samples is not None and team.relation.needs_samples:
+            values["samples"] = samples
+        yield Problem("no-oracle", f"data unknown, {schedule.name}", schedule, values, seed=int(rng.integers(2**31)))
+
+
+def _complexity(finding: RelationFinding) -> tuple[int, int, int]:
+    problem = finding.problem
+    return problem.batch * problem.dimension, problem.atoms, problem.batch
+
+
+def _describe(finding: RelationFinding) -> Counterexample:
+    problem, point = finding.problem, finding.worst_point
+    error = None if math.isnan(finding.errors[point]) else float(finding.errors[point])
+    return Counterexample(
+        case=f"{problem!r} ({' and '.join(finding.roles)})",
+        batch=problem.batch,
+        atoms=problem.atoms,
+        dimension=problem.dimension,
+        log_snr=float(problem.log_snr[point]),
+        error=error,
+        message=finding.message,
+        script="",
+    )

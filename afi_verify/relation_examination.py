@@ -1,0 +1,184 @@
+"""One relation, one adapter's functions, one problem: the two sides agree, or not, or only digits were lost."""
+
+import dataclasses
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+
+from afi_properties.judgement import LIMIT
+from afi_properties.known_jacobian import SkewEps, skew_eps_for
+from afi_properties.precision import PRECISIONS
+from afi_properties.problem import Array, Problem
+from afi_properties.relation import Question, Relation, Sides, only
+from afi_properties.relation_tolerance import (
+    Oracle,
+    Tolerance,
+    errors_of,
+    tolerance_of_known,
+    tolerance_of_unknown,
+)
+from afi_verify.errors import BrokenAnswerError
+from afi_verify.examination import Kind
+from afi_verify.handing import Subject, call, round_problem
+
+_DERIVED = frozenset({"alpha_bar", "eps", "eps_fn", "head", "head_fn"})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RelationFinding:
+    """What one problem showed of a relation; errors and margins are per point, the errors ``nan`` if unknown."""
+
+    roles: tuple[str, ...]
+    problem: Problem
+    kind: Kind
+    message: str  # empty when right
+    errors: Array  # (B,) in multiples of the attainable
+    margins: Mapping[str, Array]  # by mistake, (B,)
+
+    @property
+    def worst(self) -> float:
+        """Largest error; 0 when there is none."""
+        return float(np.nanmax(self.errors)) if not np.isnan(self.errors).all() else 0.0
+
+    @property
+    def worst_point(self) -> int:
+        """Index of the point with the largest error."""
+        return int(np.nanargmax(self.errors)) if not np.isnan(self.errors).all() else 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Team:
+    """The functions of one adapter, by role, that a relation ties to one another."""
+
+    relation: Relation
+    roles: tuple[str, ...]
+    subjects: Mapping[str, Subject]
+
+    @property
+    def dtype(self) -> str:
+        """The precision that the adapter claims."""
+        return self.subjects[self.roles[0]].dtype
+
+    @property
+    def handed(self) -> dict[str, frozenset[str]]:
+        """Which derived numbers each function asks for, by role."""
+        return {role: self.subjects[role].provided.parameters & _DERIVED for role in self.roles}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Implementation:
+    """The functions under test, as an :data:`~afi_properties.relation.Ask`."""
+
+    team: Team
+    dtype: str
+    skew: SkewEps | None
+
+    def __call__(self, role: str, question: Question) -> Array:
+        """Return the answer for a role.
+
+        Raises
+        ------
+        BrokenAnswerError
+            If the function raises, changes an argument, or returns something that is not an answer.
+        """
+        subject = self.team.subjects[role]
+        handed = round_problem(subject, question)
+        if self.skew is not None:  # the same function at every point that is asked about
+            handed = dataclasses.replace(handed, skew=self.skew)
+        try:
+            return np.asarray(call(subject, handed, self.dtype), dtype=np.float64)
+        except BrokenAnswerError as error:
+            raise BrokenAnswerError(f"{role}: {error}") from error
+
+
+def examine_relation(team: Team, problem: Problem) -> RelationFinding:
+    """Let a relation ask the functions under test, and compare its two sides."""
+    relation, roles = team.relation, team.roles
+    skew = None
+    if problem.eps_kind == "skew":
+        skew = skew_eps_for(problem.values["x"], problem.values["sigma"], problem.seed)
+    implementation = Implementation(team, team.dtype, skew)
+    known = problem.atoms > 0
+    tolerance = _known(team, problem, skew) if known else None
+    if tolerance is not None and not tolerance.representable:
+        return _finding(team, problem, Kind.RIGHT, "", np.full(len(tolerance.attainable), np.nan), {})
+    try:
+        sides = relation.compare(implementation, roles, problem)
+        if tolerance is None:
+            precision = PRECISIONS[team.dtype]
+            tolerance = tolerance_of_unknown(relation, roles, problem, implementation, sides, precision)
+    except BrokenAnswerError as error:
+        return _finding(team, problem, Kind.ERROR, str(error), np.full(problem.batch, np.nan), {})
+    errors = errors_of(sides, tolerance)
+    margins = tolerance.margins
+    bad = ~(errors <= LIMIT)
+    if not bad.any():
+        return _finding(team, problem, Kind.RIGHT, "", errors, margins)
+    message = _words(relation, sides, int(np.argmax(errors)))
+    if np.isfinite(sides.difference).all():
+        message += f", apart by {errors.max():.3g} times what {team.dtype} can attain"
+        right = _where_right(team, problem, implementation, sides, tolerance, bad)
+        if right is not None:
+            return _finding(team, problem, Kind.INACCURATE, f"{message}, but {right}.", errors, margins)
+    return _finding(team, problem, Kind.WRONG, f"{message}.", errors, margins)
+
+
+def _finding(
+    team: Team, problem: Problem, kind: Kind, message: str, errors: Array, margins: Mapping[str, Array]
+) -> RelationFinding:
+    if message and len(team.relation.roles) > 1 and kind is not Kind.ERROR:
+        message = f"{' and '.join(team.roles)}: {message}"
+    if len(errors) < problem.batch:  # some relations are about one point
+        problem = only(problem, np.arange(len(errors)))
+    return RelationFinding(team.roles, problem, kind, message, errors, margins)
+
+
+def _words(relation: Relation, sides: Sides, point: int) -> str:
+    left, right = (_some(np.asarray(side)[point]) for side in (sides.left, sides.right))
+    return relation.violated.format(left=left, right=right)
+
+
+def _some(values: Array) -> str:
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    text = ", ".join(f"{number:.9g}" for number in flat[:4])
+    return text if flat.size == 1 else f"[{text}{', …' if flat.size > 4 else ''}]"
+
+
+_MOST_KNOWN = 512
+_known_tolerances: dict[Hashable, Tolerance] = {}
+
+
+def _known(team: Team, problem: Problem, skew: SkewEps | None, dtype: str | None = None) -> Tolerance:
+    """Return the tolerance by the oracle, computed once for all adapters of a precision."""
+    relation, roles, dtype = team.relation, team.roles, dtype or team.dtype
+    handed = team.handed
+    key = (relation.label, roles, problem.key, dtype, tuple(handed.values()))
+    if problem.key is not None and key in _known_tolerances:
+        return _known_tolerances[key]
+    claims = {role: team.subjects[role].provided.claim for role in roles}
+    oracle = Oracle(claims, handed, skew, PRECISIONS[dtype])
+    tolerance, _ = tolerance_of_known(relation, roles, problem, oracle)
+    if problem.key is not None:
+        while len(_known_tolerances) >= _MOST_KNOWN:
+            del _known_tolerances[next(iter(_known_tolerances))]
+        _known_tolerances[key] = tolerance
+    return tolerance
+
+
+def _where_right(
+    team: Team, problem: Problem, implementation: Implementation, sides: Sides, tolerance: Tolerance, bad: Array
+) -> str | None:
+    """Say in which precision the sides would agree, if in any: see :func:`afi_verify.examination.examine`."""
+    relation, roles = team.relation, team.roles
+    try:
+        if team.dtype != "float64":
+            wider = dataclasses.replace(implementation, dtype="float64")
+            again = errors_of(relation.compare(wider, roles, problem), tolerance)
+            return "they agree in float64" if (again[bad] <= LIMIT).all() else None
+        if problem.atoms:
+            coarse = _known(team, problem, implementation.skew, "float32")
+        else:
+            coarse = tolerance_of_unknown(relation, roles, problem, implementation, sides, PRECISIONS["float32"])
+    except BrokenAnswerError:
+        return None
+    return "as near as those of float32 code" if (errors_of(sides, coarse)[bad] <= LIMIT).all() else None

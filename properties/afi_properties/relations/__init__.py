@@ -1,0 +1,1 @@
+"""The relations, one module per idea."""
