@@ -52,7 +52,7 @@ def _with_atoms(problem: Problem, which: Array) -> Question:
 
 def _first_favoured(question: Question) -> Question:
     weights = question.values["weights"].copy()
-    weights[0] *= 1.5
+    weights[0] *= 10
     return changed(question, weights=weights / weights.sum())
 
 
@@ -67,9 +67,9 @@ RELATIONS = (
         violated="the answer depends on the order of the atoms: {left} in reversed order, {right} before",
         roles=_ROLES,
         compare=_permutation,
-        mistakes={"the first atom favoured": asked_otherwise(_first_favoured)},
+        mistakes={"the first atom counted ten times": asked_otherwise(_first_favoured)},
         families=("dirac", "gaussian-mixture"),
-        cases=3,
+        cases=5,
     ),
     Relation(
         label="atom-splitting",

@@ -84,8 +84,8 @@ def _size(role: str, problem: Problem, answer: Array) -> Array:
     return np.asarray(norms(answer) + terms.get(role, 0.0))
 
 
-def _mixed(answer: Array, question: Question) -> Array:
-    return answer + 0.01 * (answer.mean(axis=0) - answer)
+def _counted(answer: Array, question: Question) -> Array:
+    return (1 + 0.01 * len(answer)) * answer
 
 
 def _worn(ask: Ask, roles: tuple[str, ...]) -> Ask:
@@ -106,7 +106,7 @@ RELATIONS = (
         violated="the answer for a point depends on its company: {left} in batches, {right} alone",
         roles=tuple((role,) for role in _ROLES),
         compare=_batch_independence,
-        mistakes={"1 % of the batch's mean": altered(_mixed)},
+        mistakes={"1 % for each point of the batch": altered(_counted)},
         largest_dimension=16,
         cases=2,
     ),
