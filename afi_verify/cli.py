@@ -53,7 +53,9 @@ def run(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn cases.")] = 0,
     scenario: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only this scenario (dirac, gaussian-mixture, digits); can be repeated."),
+        typer.Option(
+            metavar="NAME", help="Only this scenario (dirac, gaussian-mixture, digits, no-oracle); can be repeated."
+        ),
     ] = None,
     role: Annotated[list[str] | None, typer.Option(metavar="ROLE", help="Only this role; can be repeated.")] = None,
     data: Annotated[
@@ -150,7 +152,7 @@ def list_claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List the claims: the roles that an adapter can provide, and the parameters each may ask for."""
-    from afi_properties.catalogue import CLAIMS
+    from afi_properties.catalogue import CLAIMS, RELATIONS
     from afi_verify.console import Console
 
     rows = [
@@ -164,10 +166,21 @@ def list_claims(
         }
         for claim in CLAIMS
     ]
+    rows += [
+        {
+            "role": "relation",
+            "claim": relation.label,
+            "data": ", ".join(relation.families),
+            "statement": relation.statement,
+            "printed": None,
+            "parameters": [],
+        }
+        for relation in RELATIONS
+    ]
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
-        Console().claims(CLAIMS)
+        Console().claims(CLAIMS, RELATIONS)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import rich.table
 import rich.text
 
 from afi_properties.claim import Claim
+from afi_properties.relation import Relation
 from afi_verify.planning import Check
 from afi_verify.results import CheckResult, Results, Verdict, count_verdicts
 from afi_verify.runner import Listener
@@ -96,7 +97,7 @@ class Console:
         if scripts.is_dir() and any(scripts.iterdir()):
             self._out.print(f"replay scripts: {scripts}")
 
-    def claims(self, claims: Sequence[Claim]) -> None:
+    def claims(self, claims: Sequence[Claim], relations: Sequence[Relation]) -> None:
         """Show the catalogue."""
         role = ""
         for claim in claims:
@@ -108,6 +109,11 @@ class Console:
             if claim.printed is not None:
                 self._out.print(f"    the paper prints: {claim.printed}")
             self._out.print(f"    parameters: {', '.join(sorted(claim.parameters))}")
+        self._out.print()
+        self._out.print(rich.text.Text("relations, which need no oracle", style="bold"))
+        for relation in relations:
+            self._out.print(f"  {relation.label}: {relation.statement}")
+            self._out.print(f"    ties together: {' or '.join(' and '.join(roles) for roles in relation.roles)}")
 
 
 def _line(result: CheckResult) -> rich.text.Text:

@@ -136,7 +136,7 @@ def test_what_breaks_is_never_excused():
 
 
 def test_a_nan_exceeds_every_ceiling():
-    report, checks = checked(lambda x: x + np.nan)
+    report, checks = checked(lambda x, data: x + np.nan)
     assert not report.ok
     assert {check.verdict for check in checks} == {Verdict.FAIL}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afi_properties.catalogue import CLAIMS
+from afi_properties.catalogue import CLAIMS, RELATIONS
 from afi_verify import Adapter, UnusableError, examination, verify
 from afi_verify.checks import run_check
 from afi_verify.examination import Kind
@@ -17,6 +17,7 @@ from afi_verify.runner import run_plan
 
 DIRAC = sum(claim.family == "dirac" for claim in CLAIMS)
 GAUSSIAN = sum(claim.family == "gaussian-mixture" for claim in CLAIMS)
+ABOUT_SCORE = sum(("score",) in relation.roles for relation in RELATIONS)
 ATOMS = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, -1.0], [0.5, 0.5]])
 
 
@@ -29,11 +30,11 @@ def right_mean(x, alpha, sigma, data, weights):
     return nearest + (w[..., None] * (data - nearest[:, None])).sum(1)
 
 
-def raises(x):
+def raises(x, data):
     raise RuntimeError("out of order")
 
 
-def returns_nan(x):
+def returns_nan(x, data):
     return np.full_like(x, np.nan)
 
 
@@ -79,13 +80,15 @@ def test_every_role_that_is_not_provided_says_so():
 @pytest.mark.parametrize(
     ("scenarios", "roles", "data", "count"),
     [
-        ([], [], None, 2 * DIRAC + GAUSSIAN),
+        ([], [], None, 2 * DIRAC + GAUSSIAN + len(RELATIONS)),
         (["dirac"], [], None, DIRAC),
         (["gaussian-mixture"], [], None, GAUSSIAN),
         (["digits"], [], None, DIRAC),
-        ([], ["score"], None, 3),
-        ([], ["fisher_trace_matching"], None, 2),
-        ([], [], ATOMS, DIRAC),
+        ([], ["score"], None, 3 + ABOUT_SCORE),
+        (["no-oracle"], ["score"], None, ABOUT_SCORE),
+        (["no-oracle"], [], None, len(RELATIONS)),
+        ([], ["fisher_trace_matching"], None, 2 + 3),
+        ([], [], ATOMS, DIRAC + len(RELATIONS)),
         (["dirac"], [], ATOMS, 2 * DIRAC),
         (["dirac", "dirac"], ["score", "score"], None, 1),
     ],
@@ -236,7 +239,7 @@ def test_a_claim_with_a_wrong_formula_that_equals_the_truth_is_vacuous():
 
 
 def test_verify_on_own_data_checks_them_at_every_noise_level():
-    (result,) = verify(an_adapter(), data=ATOMS, roles=["posterior_mean"]).results.checks
+    result = verify(an_adapter(), data=ATOMS, roles=["posterior_mean"]).results.checks[0]
     assert (result.scenario, result.verdict) == (OWN_DATA, Verdict.PASS)
     assert (result.cases, result.items) == (21, 21)
     assert {point.dimension for point in result.points} == {2}
@@ -254,7 +257,7 @@ def test_verify_on_own_data_uses_the_weights():
 
 
 def test_a_counterexample_on_own_data_has_few_atoms():
-    (result,) = verify(an_adapter(lambda x, data: x), data=ATOMS, roles=["posterior_mean"]).results.checks
+    result, *_ = verify(an_adapter(lambda x, data: x), data=ATOMS, roles=["posterior_mean"]).results.checks
     assert result.verdict == Verdict.FAIL
     assert (result.simplest.batch, result.simplest.atoms) == (1, 1)
 

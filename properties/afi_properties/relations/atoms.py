@@ -79,6 +79,5 @@ RELATIONS = (
         compare=_splitting,
         mistakes={"1 % for each atom": altered(_counted)},
         families=("dirac", "gaussian-mixture"),
-        cases=2,
     ),
 )

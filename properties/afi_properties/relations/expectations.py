@@ -107,7 +107,7 @@ def _by_samples(left: Array, right: Array) -> Sides:
     deviation = (left - right).std(ddof=1) / np.sqrt(count)
     chance = stats.t.isf(FALSE_ALARM_RATE / 2, count - 1) * deviation
     size = np.abs(left).mean() + np.abs(right).mean()
-    return Sides(*(np.array([a]) for a in (left.mean(), right.mean(), size, chance / LIMIT)))
+    return Sides(np.array([left.mean()]), np.array([right.mean()]), np.array([size]), np.array([chance / LIMIT]))
 
 
 RELATIONS = (

@@ -1,0 +1,118 @@
+"""Relations: each notices what is wrong without an oracle, and none accuses functions that are right."""
+
+import numpy as np
+import pytest
+
+from afi_properties.catalogue import RELATIONS
+from afi_verify import Adapter, UnusableError, verify
+from afi_verify.results import Verdict
+from afi_verify.shipped import ADAPTERS
+from tests.relations.unknown_models import ATOMS, INNOCENT, PRIOR, ExactModel, adapter_of, exact
+from tests.relations.wrong_relations import WRONG, adapter
+
+ACCUSING = (Verdict.FAIL, Verdict.ERROR, Verdict.INACCURATE)
+
+
+def related(subject, seed=0, **options):
+    """Verdicts on all relations that can be stated, by label."""
+    report = verify(subject, scenarios=["no-oracle"], seed=seed, **options)
+    return {c.claim: c for c in report.results.checks if c.verdict is not Verdict.NOT_PROVIDED}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_implementation_is_noticed(name, dtype):
+    wrong = WRONG[name]
+    checks = related(adapter(name, dtype))
+    assert checks[wrong.relation].verdict is Verdict.FAIL
+    assert checks[wrong.relation].simplest.message
+    if wrong.alone:
+        assert [label for label, check in checks.items() if check.verdict in ACCUSING] == [wrong.relation]
+
+
+def test_every_relation_has_two_wrong_implementations_and_is_needed_for_one():
+    for relation in RELATIONS:
+        known = [wrong for wrong in WRONG.values() if wrong.relation == relation.label]
+        assert len(known) >= 2, relation.label
+        assert any(wrong.alone for wrong in known), relation.label
+
+
+@pytest.mark.parametrize("name", INNOCENT)
+def test_right_functions_of_unknown_data_are_not_accused(name):
+    make, dtype = INNOCENT[name]
+    checks = related(make(dtype), seed=7)
+    assert checks
+    assert [
+        check.message for check in checks.values() if check.verdict is not Verdict.PASS and not _blind(name, check)
+    ] == []
+
+
+def _blind(name, check):
+    """One atom has no covariance, so that nothing is wrong with adding it."""
+    return name.startswith("one atom") and check.verdict is Verdict.VACUOUS
+
+
+@pytest.mark.parametrize("shipped", [a for a in ADAPTERS if a.name != "torch"], ids=lambda a: f"{a.name}-{a.dtype}")
+def test_shipped_implementations_satisfy_every_relation(shipped):
+    checks = related(shipped, seed=3)
+    assert [check.message for check in checks.values() if check.verdict is not Verdict.PASS] == []
+
+
+SAMPLES = ATOMS[np.random.default_rng(0).choice(len(ATOMS), 4000, p=PRIOR)]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("seed", range(3))
+def test_means_over_samples_of_the_user(dtype, seed):
+    checks = related(exact(dtype), seed=seed, data=SAMPLES)
+    assert checks["fisher-identity"].verdict is Verdict.PASS
+    assert checks["denoising-error"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("label", ["fisher-identity", "denoising-error"])
+def test_means_over_samples_notice_another_noise_level(label):
+    wrong = ExactModel(width=1.1)
+    roles = ("score", "posterior_mean", "fisher_trace")
+    checks = related(adapter_of({role: getattr(wrong, role) for role in roles}), data=SAMPLES)
+    assert checks[label].verdict is Verdict.FAIL
+
+
+def test_without_samples_a_mean_over_unknown_data_is_not_provided():
+    report = verify(exact("float64"), scenarios=["no-oracle"])
+    (check,) = (c for c in report.results.checks if c.claim == "fisher-identity")
+    assert check.verdict is Verdict.NOT_PROVIDED
+    assert "--data" in check.message
+
+
+def test_what_a_network_need_not_satisfy_is_not_checked():
+    (check,) = (
+        c
+        for c in verify(INNOCENT["score network, float64"][0]("float64"), scenarios=["no-oracle"]).results.checks
+        if c.claim == "symmetry"
+    )
+    assert check.verdict is Verdict.NOT_PROVIDED
+    assert "model='network'" in check.message
+
+
+def test_nan_is_never_right():
+    checks = related(adapter_of({"score": lambda x, alpha, sigma: x * np.nan}))
+    assert {check.verdict for check in checks.values()} == {Verdict.FAIL}
+
+
+def test_a_broken_function_is_an_error_that_says_which():
+    def raises(x, alpha, sigma):
+        raise RuntimeError("out of order")
+
+    checks = related(adapter_of({"score": raises, "posterior_mean": ExactModel().posterior_mean}))
+    assert checks["tweedie"].verdict is Verdict.ERROR
+    assert "score: It raised RuntimeError: out of order" in checks["tweedie"].message
+
+
+def test_unknown_data_need_a_dimension():
+    with pytest.raises(UnusableError, match=r"event_shape=\(2,\)"):
+        Adapter("mine").provides("score", ExactModel().score)
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(UnusableError, match="Did you mean 'network'"):
+        Adapter("mine", model="netwrok")
