@@ -41,15 +41,11 @@ def test_every_relation_has_two_wrong_implementations_and_is_needed_for_one():
 def test_right_functions_of_unknown_data_are_not_accused(name):
     make, dtype = INNOCENT[name]
     checks = related(make(dtype), seed=7)
-    assert checks
-    assert [
-        check.message for check in checks.values() if check.verdict is not Verdict.PASS and not _blind(name, check)
-    ] == []
-
-
-def _blind(name, check):
-    """One atom has no covariance, so that nothing is wrong with adding it."""
-    return name.startswith("one atom") and check.verdict is Verdict.VACUOUS
+    assert [check.message for check in checks.values() if check.verdict in ACCUSING] == []
+    # One atom has no covariance; the flow of a random network is too wild for a short quadrature.
+    blind = {label for label, check in checks.items() if check.verdict is Verdict.VACUOUS}
+    assert blind <= {"covariance-positive", "liouville"}
+    assert len(checks) >= 7
 
 
 @pytest.mark.parametrize("shipped", [a for a in ADAPTERS if a.name != "torch"], ids=lambda a: f"{a.name}-{a.dtype}")

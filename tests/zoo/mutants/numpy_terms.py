@@ -56,7 +56,7 @@ def rank_one_sign(x, v, alpha, sigma, data):
 
 
 @mutant("fisher_vector_product", "numpy", "v / sigma^2: the covariance is left out.", Fault.TERM_DROPPED)
-def covariance_dropped(x, v, sigma):
+def covariance_dropped(x, v, alpha, sigma, data):
     return v / sigma**2
 
 
@@ -74,7 +74,7 @@ def direction_normalised(x, v, alpha, sigma, data):
 
 
 @mutant("fisher_trace", "numpy", "d / sigma^2: the variance is left out.", Fault.TERM_DROPPED)
-def variance_dropped(x, sigma):
+def variance_dropped(x, sigma, data):
     return np.full(len(x), x.shape[1] / sigma**2, dtype=x.dtype)
 
 
