@@ -152,13 +152,13 @@ def _known(team: Team, problem: Problem, skew: SkewEps | None, dtype: str | None
     """Return the tolerance by the oracle, computed once for all adapters of a precision."""
     relation, roles, dtype = team.relation, team.roles, dtype or team.dtype
     handed = team.handed
-    key = (relation.label, roles, problem.key, dtype, tuple(handed.values()))
-    if problem.key is not None and key in _known_tolerances:
+    key = (relation.label, roles, problem.id, dtype, tuple(handed.values()))
+    if problem.id is not None and key in _known_tolerances:
         return _known_tolerances[key]
     claims = {role: team.subjects[role].provided.claim for role in roles}
     oracle = Oracle(claims, handed, skew, PRECISIONS[dtype])
     tolerance, _ = tolerance_of_known(relation, roles, problem, oracle)
-    if problem.key is not None:
+    if problem.id is not None:
         while len(_known_tolerances) >= _MOST_KNOWN:
             del _known_tolerances[next(iter(_known_tolerances))]
         _known_tolerances[key] = tolerance

@@ -46,7 +46,7 @@ class Sides:
     size
         Sizes of the terms that were added or subtracted on the way, (B,): each is rounded once in any case.
     truncation
-        Estimated error of quadratures and differences, (B,).
+        Estimated error of quadratures and differences, (B,); see :func:`truncation_of`.
     upper_bound
         Whether ``left <= right`` is all that must hold.
     """
@@ -156,19 +156,19 @@ def norms(answer: Array) -> Array:
 
 def changed(problem: Problem, **values: Array) -> Question:
     """Return the problem with some of its numbers replaced."""
-    return dataclasses.replace(problem, values={**problem.values, **values}, key=None)
+    return dataclasses.replace(problem, values={**problem.values, **values}, id=None)
 
 
 def repeated(problem: Problem, count: int, **values: Array) -> Question:
     """Return the problem with each point ``count`` times in a row, and some of its numbers replaced."""
     rows = {name: np.repeat(problem.values[name], count, axis=0) for name in _PER_POINT if name in problem.values}
-    return dataclasses.replace(problem, values={**problem.values, **rows, **values}, key=None)
+    return dataclasses.replace(problem, values={**problem.values, **rows, **values}, id=None)
 
 
 def only(problem: Problem, rows: Array) -> Question:
     """Return the problem with the points of these indices alone."""
     values = {name: problem.values[name][rows] for name in _PER_POINT if name in problem.values}
-    return dataclasses.replace(problem, values={**problem.values, **values}, key=None)
+    return dataclasses.replace(problem, values={**problem.values, **values}, id=None)
 
 
 def at_noise(problem: Problem, log_snr: Array) -> Question:
@@ -214,6 +214,15 @@ def altered(change: Callable[[Array, Question], Array], position: int | None = N
 def asked_otherwise(change: Callable[[Question], Question]) -> Mistake:
     """Return the mistake of answering another question."""
     return lambda ask, roles: lambda role, question: ask(role, change(question))
+
+
+def truncation_of(fine: Array, coarse: Array, coarsest: Array) -> Array:
+    """Estimate the error of the finest of three rules, (B,).
+
+    The distance to the second rule is conservative where the rules converge. Where they do not, it can be small by
+    chance: a tenth of the distance to the third, in multiples of which 16 is the limit, then covers the error.
+    """
+    return np.maximum(norms(fine - coarse), 0.1 * norms(fine - coarsest))
 
 
 def per_point(factor: Array, answer: Array) -> Array:

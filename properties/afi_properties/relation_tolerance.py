@@ -2,9 +2,10 @@
 
 Where the data are known, the oracle answers in the implementation's place, with its inputs and what every
 implementation has to round on its way changed at random by a rounding: how far the sides then come apart is what
-rounding does to this relation on this problem. Where nobody knows the data, the implementation answers in its own
-place, its inputs changed at random by a rounding. Either way one rounding of the terms that cancel is added, and the
-estimated error of quadratures and differences.
+rounding does to this relation on this problem; and how far they are apart without roundings is the error of quadratures
+and differences. Where nobody knows the data, the implementation answers in its own place, its inputs changed at random
+by a rounding, and the error of quadratures and differences is estimated. Either way one rounding of the terms that
+cancel is added.
 """
 
 import dataclasses
@@ -97,7 +98,8 @@ def tolerance_of_known(
         rng = np.random.default_rng([problem.seed, 6])
         noisy = dataclasses.replace(oracle, rounder=Rounder(rng, change))
         spread = unit / change * _spread(lambda: relation.compare(noisy, roles, problem), sides)
-        return _tolerance(relation, roles, problem, oracle, sides, spread, oracle.precision), sides
+        attainable = spread + unit * sides.size + sides.violation + oracle.precision.smallest
+        return _tolerance(relation, roles, problem, oracle, attainable), sides
 
 
 def tolerance_of_unknown(
@@ -120,7 +122,8 @@ def tolerance_of_unknown(
         rng = np.random.default_rng([problem.seed, 6])
         noisy = Shaken(ask, Rounder(rng, change))
         spread = unit / change * _spread(lambda: relation.compare(noisy, roles, problem), sides)
-        return _tolerance(relation, roles, problem, ask, sides, spread, precision)
+        attainable = spread + unit * sides.size + sides.truncation + precision.smallest
+        return _tolerance(relation, roles, problem, ask, attainable)
 
 
 def errors_of(sides: Sides, tolerance: Tolerance) -> Array:
@@ -137,16 +140,7 @@ def _spread(compute: Callable[[], Sides], sides: Sides) -> Array:
     return spread
 
 
-def _tolerance(
-    relation: Relation,
-    roles: tuple[str, ...],
-    problem: Problem,
-    ask: Ask,
-    sides: Sides,
-    spread: Array,
-    precision: Precision,
-) -> Tolerance:
-    attainable = spread + precision.unit_roundoff * sides.size + sides.truncation + precision.smallest
+def _tolerance(relation: Relation, roles: tuple[str, ...], problem: Problem, ask: Ask, attainable: Array) -> Tolerance:
     margins = {}
     for name, mistake in relation.mistakes.items():
         violation = relation.compare(mistake(ask, roles), roles, problem).violation

@@ -85,7 +85,7 @@ def _size(role: str, problem: Problem, answer: Array) -> Array:
 
 
 def _counted(answer: Array, question: Question) -> Array:
-    return (1 + 0.01 * len(answer)) * answer
+    return (1 + 0.1 * len(answer)) * answer
 
 
 def _worn(ask: Ask, roles: tuple[str, ...]) -> Ask:
@@ -94,7 +94,7 @@ def _worn(ask: Ask, roles: tuple[str, ...]) -> Ask:
     def wrong(role: str, question: Question) -> Array:
         nonlocal calls
         calls += 1
-        return (1 + 0.01 * calls) * ask(role, question)
+        return (1 + 0.1 * calls) * ask(role, question)
 
     return wrong
 
@@ -106,7 +106,7 @@ RELATIONS = (
         violated="the answer for a point depends on its company: {left} in batches, {right} alone",
         roles=tuple((role,) for role in _ROLES),
         compare=_batch_independence,
-        mistakes={"1 % for each point of the batch": altered(_counted)},
+        mistakes={"10 % for each point of the batch": altered(_counted)},
         largest_dimension=16,
         cases=2,
     ),
@@ -116,7 +116,7 @@ RELATIONS = (
         violated="the same call gave different answers: {left} later, {right} first",
         roles=tuple((role,) for role in _ROLES),
         compare=_determinism,
-        mistakes={"1 % more with each call": _worn},
+        mistakes={"10 % more with each call": _worn},
         largest_dimension=16,
         reproducible=True,
         cases=2,

@@ -15,12 +15,16 @@ from afi_properties.relation import (
     rng_of,
     scaled,
     simple_directions,
+    truncation_of,
 )
 
 _REACH = 0.25
-"""Length of what is integrated along, in units of sigma: within it F hardly bends, and rounding does not drown it."""
+"""Half the length of the segment, in units of sigma: within it F hardly bends, and rounding does not drown it."""
+_RULES = (12, 8, 4)
+"""Nodes of three Gauss-Legendre rules."""
 
-_NODES, _FEWER_NODES = 12, 8
+_RADIUS = 0.0625
+"""Of the circle, in units of sigma."""
 _LOOP_NODES = 16
 
 
@@ -30,15 +34,15 @@ def _jacobian(ask: Ask, roles: tuple[str, ...], problem: Problem) -> Sides:
     (direction,) = simple_directions(problem, 1)
     step = per_point(_REACH * sigma / norms(direction), direction)
     ends = ask(score, repeated(problem, 2, x=_interleaved(x + step, x - step)))
-    nodes, weights = zip(*(np.polynomial.legendre.leggauss(n) for n in (_NODES, _FEWER_NODES)), strict=True)
+    nodes, weights = zip(*(np.polynomial.legendre.leggauss(n) for n in _RULES), strict=True)
     places = np.concatenate(nodes)
     points = (x[:, None] + places[:, None] * step[:, None]).reshape(-1, problem.dimension)
     question = repeated(problem, len(places), x=points, v=np.repeat(step, len(places), axis=0))
     products = ask(operator, question).reshape(problem.batch, len(places), problem.dimension)
-    integral = np.einsum("n,bnd->bd", weights[0], products[:, :_NODES])
-    coarse = np.einsum("n,bnd->bd", weights[1], products[:, _NODES:])
+    parts = np.split(products, np.cumsum(_RULES)[:-1], axis=1)
+    integrals = [np.einsum("n,bnd->bd", w, part) for w, part in zip(weights, parts, strict=True)]
     size = norms(ends[::2]) + norms(ends[1::2]) + 2 * norms(x) / sigma**2 + 2 * norms(step) / sigma**2
-    return Sides(ends[1::2] - ends[::2], integral, size, truncation=norms(integral - coarse))
+    return Sides(ends[1::2] - ends[::2], integrals[0], size, truncation=truncation_of(*integrals))
 
 
 def _closed_loop(ask: Ask, roles: tuple[str, ...], problem: Problem) -> Sides:
@@ -49,16 +53,15 @@ def _closed_loop(ask: Ask, roles: tuple[str, ...], problem: Problem) -> Sides:
     angles = 2 * np.pi * np.arange(_LOOP_NODES) / _LOOP_NODES
     circle = np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * second
     tangent = np.cos(angles)[:, None] * second - np.sin(angles)[:, None] * first
-    points = x[:, None] + _REACH * per_point(sigma, np.broadcast_to(circle, (len(x), *circle.shape)))
+    points = x[:, None] + _RADIUS * per_point(sigma, np.broadcast_to(circle, (len(x), *circle.shape)))
     answers = ask(role, repeated(problem, _LOOP_NODES, x=points.reshape(-1, problem.dimension)))
     answers = answers.reshape(problem.batch, _LOOP_NODES, problem.dimension)
     along = (answers * tangent).sum(axis=2)
-    length = 2 * np.pi * _REACH * sigma
-    integral = length * along.mean(axis=1)
-    coarse = length * along[:, ::2].mean(axis=1)
+    length = 2 * np.pi * _RADIUS * sigma
+    integrals = [length * along[:, ::stride].mean(axis=1) for stride in (1, 2, 4)]
     terms = norms(x) * (1 / alpha if role == "posterior_mean" else sigma**-2.0)
     size = length * (np.abs(answers).max(axis=(1, 2)) + terms)
-    return Sides(integral, np.zeros(problem.batch), size, truncation=np.abs(integral - coarse))
+    return Sides(integrals[0], np.zeros(problem.batch), size, truncation=truncation_of(*integrals))
 
 
 def _tweedie(ask: Ask, roles: tuple[str, ...], problem: Problem) -> Sides:

@@ -71,7 +71,7 @@ class SlowSchedule:
 def _time_change(ask: Ask, roles: tuple[str, ...], problem: Problem) -> Sides:
     (role,) = roles
     values = {**problem.values, "t": _UNIT * problem.values["t"]}
-    slow = dataclasses.replace(problem, schedule=SlowSchedule(problem.schedule), values=values, key=None)
+    slow = dataclasses.replace(problem, schedule=SlowSchedule(problem.schedule), values=values, id=None)
     right = ask(role, problem)
     return Sides(ask(role, slow), right, norms(right))
 
