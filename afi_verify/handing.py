@@ -82,7 +82,8 @@ def round_problem(subject: Subject, problem: Problem) -> Handed:
     handed = Handed(problem, values, skew)
     if not handed.in_range or skew is not None:
         return handed
-    with np.errstate(all="ignore"), backend.context(dtype):  # what overflows is found not representable later
+    # What overflows is found not representable later; and JAX warns where it has nothing wider than float32.
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"), backend.context(dtype):
         # From the very functions that are handed over: their own rounding is nobody's fault.
         event = subject.event_shape(problem)
         if subject.asks_for("eps_fn"):
