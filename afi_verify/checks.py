@@ -24,6 +24,7 @@ from afi_verify.reduction import with_fewer_atoms
 from afi_verify.relation_checks import conclude_relation, look_for_violations
 from afi_verify.relation_examination import RelationFinding
 from afi_verify.results import CheckResult, Verdict
+from afi_verify.stochastic_checks import run_stochastic_check
 
 
 def run_check(check: Check, plan: Plan) -> CheckResult:
@@ -37,6 +38,8 @@ def run_check(check: Check, plan: Plan) -> CheckResult:
     reason = why_not(check, plan)
     if reason is not None:
         return result_of(check, Verdict.NOT_PROVIDED, reason, [])
+    if isinstance(check.claim, Claim) and check.claim.random:
+        return run_stochastic_check(check, plan)
     return conclude(check, plan, look_for_faults(check, plan))
 
 

@@ -152,7 +152,7 @@ def list_claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List the claims: the roles that an adapter can provide, and the parameters each may ask for."""
-    from afi_properties.catalogue import CLAIMS, RELATIONS
+    from afi_properties.catalogue import CLAIMS, RANDOM_CLAIMS, RELATIONS
     from afi_verify.console import Console
 
     rows = [
@@ -164,7 +164,7 @@ def list_claims(
             "printed": claim.printed,
             "parameters": sorted(claim.parameters),
         }
-        for claim in CLAIMS
+        for claim in (*CLAIMS, *RANDOM_CLAIMS)
     ]
     rows += [
         {
@@ -180,7 +180,7 @@ def list_claims(
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
-        Console().claims(CLAIMS, RELATIONS)
+        Console().claims((*CLAIMS, *RANDOM_CLAIMS), RELATIONS)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from afi_properties.inputs import make_inputs
-from afi_properties.known_jacobian import SkewEps, skew_eps_for
+from afi_properties.known_jacobian import SkewEps, lopsided_eps_for, skew_eps_for
 from afi_properties.problem import Array, Problem
 from afi_verify.adapter import Adapter, Provided
 from afi_verify.backends import Backend
@@ -52,6 +52,7 @@ class Handed:
     problem: Problem
     values: Mapping[str, Array]  # by parameter name; what a truth is computed from
     skew: SkewEps | None
+    settings: Mapping[str, int] = dataclasses.field(default_factory=dict)  # "num_probes", "seed", where there are any
 
     @property
     def in_range(self) -> bool:
@@ -77,8 +78,9 @@ def round_problem(subject: Subject, problem: Problem) -> Handed:
     if subject.asks_for("alpha_bar"):
         values["alpha_bar"] = rounded(problem.values["alpha"] ** 2)
     skew = None
-    if problem.eps_kind == "skew":
-        skew = skew_eps_for(problem.values["x"], problem.values["sigma"], problem.seed)
+    if problem.eps_kind != "exact":
+        make = {"skew": skew_eps_for, "lopsided": lopsided_eps_for}[problem.eps_kind]
+        skew = make(problem.values["x"], problem.values["sigma"], problem.seed)
     handed = Handed(problem, values, skew)
     if not handed.in_range or skew is not None:
         return handed
@@ -154,6 +156,8 @@ def _arguments(subject: Subject, handed: Handed, dtype: str) -> dict[str, Any]:
     }
     for name, value in values.items():
         makers[name] = functools.partial(_argument, subject, handed, dtype, name, value)
+    for name, setting in handed.settings.items():
+        makers[name] = functools.partial(int, setting)
     return {name: makers[name]() for name in sorted(subject.provided.parameters)}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from afi_properties.catalogue import CLAIMS, RELATIONS, ROLES
+from afi_properties.catalogue import CLAIMS, RANDOM_CLAIMS, RELATIONS, ROLES
 from afi_properties.claim import Claim
 from afi_properties.problem import Array
 from afi_properties.real_data import load_digits_atoms, noised_problems
@@ -113,9 +113,9 @@ def _own_data(data: Array, weights: Array | None) -> Atoms:
 def planned_checks(adapter: Adapter, plan: Plan) -> list[Check]:
     """Return every check that is planned for an adapter, whether or not it provides the role."""
     checks = []
-    for claim in CLAIMS:
+    for claim in (*CLAIMS, *RANDOM_CLAIMS):
         real = [name for name in plan.scenarios if name not in (*DRAWN_SCENARIOS, NO_ORACLE)]
-        real = real if claim.family == "dirac" else []
+        real = real if claim.family == "dirac" and not claim.random else []
         drawn = [name for name in plan.scenarios if name == claim.family]
         if not plan.roles or claim.role in plan.roles:
             checks += [Check(adapter, claim, scenario) for scenario in (*drawn, *real)]

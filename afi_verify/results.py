@@ -78,7 +78,7 @@ class CheckResult:
     statement: str  # what must hold, one line of text
     printed: str | None  # what the paper prints, where that is wrong
     verdict: Verdict
-    message: str  # one paragraph; empty for a pass
+    message: str  # one paragraph; for a pass empty, or what a test concluded
     cases: int  # batched cases that ran
     items: int  # points in them
     evidence: int  # points that could have told right from wrong

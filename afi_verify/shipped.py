@@ -1,6 +1,7 @@
 """Adapters of the implementations that come with afi-verify: subjects under test like any other."""
 
 import importlib.util
+from collections.abc import Iterator
 from types import ModuleType
 
 from afi_verify.adapter import Adapter
@@ -31,7 +32,15 @@ def _autodiff(dtype: str, autodiff: ModuleType) -> Adapter:
     adapter = Adapter("torch-autodiff", backend="torch", dtype=dtype)
     for role in ("fisher_vector_product_vjp", "fisher_vector_product_jvp", "fisher_trace_autodiff"):
         adapter.provides(role, getattr(autodiff, role))
+    adapter.provides("fisher_trace_stochastic", autodiff.fisher_trace_hutchinson)
     return adapter
+
+
+def _stochastic(dtype: str, stochastic: ModuleType) -> Iterator[Adapter]:
+    for name, function in (("gaussian", "fisher_trace_gaussian"), ("hutch++", "fisher_trace_hutch_plus_plus")):
+        adapter = Adapter(f"torch-{name}", backend="torch", dtype=dtype)
+        adapter.provides("fisher_trace_stochastic", getattr(stochastic, function))
+        yield adapter
 
 
 def _adapters() -> list[Adapter]:
@@ -39,11 +48,12 @@ def _adapters() -> list[Adapter]:
         _analytic("numpy", "numpy", dtype, numpy_dirac, numpy_gaussian_mixture) for dtype in ("float64", "float32")
     ]
     if importlib.util.find_spec("torch") is not None:
-        from afi_verify.implementations import torch_autodiff, torch_dirac, torch_gaussian_mixture
+        from afi_verify.implementations import torch_autodiff, torch_dirac, torch_gaussian_mixture, torch_stochastic
 
         dtypes = ("float64", "float32")
         adapters += [_analytic("torch", "torch", dtype, torch_dirac, torch_gaussian_mixture) for dtype in dtypes]
         adapters += [_autodiff(dtype, torch_autodiff) for dtype in dtypes]
+        adapters += [adapter for dtype in dtypes for adapter in _stochastic(dtype, torch_stochastic)]
     for adapter in adapters:
         adapter.source = __name__
     return adapters

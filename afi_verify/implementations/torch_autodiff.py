@@ -22,7 +22,8 @@ EpsFn = Callable[[Tensor, float | Tensor], Tensor]
 _CHUNK_ELEMENTS = 2**22
 
 
-def _sigma(sigma: float | Tensor, x: Tensor) -> Tensor:
+def as_noise(sigma: float | Tensor, x: Tensor) -> Tensor:
+    """Return ``sigma`` as a tensor (B,) in the dtype of ``x``."""
     # The dtype at once: as_tensor(0.8) alone is float32, and float64 would get its rounding.
     noise = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
     if noise.ndim and noise.shape != x.shape[:1]:
@@ -38,7 +39,7 @@ def _direction(v: Tensor, x: Tensor) -> Tensor:
     return v.to(x)
 
 
-def _pullback(eps_fn: EpsFn, x: Tensor, t: float | Tensor) -> Callable[[Tensor], Tensor]:
+def make_pullback(eps_fn: EpsFn, x: Tensor, t: float | Tensor) -> Callable[[Tensor], Tensor]:
     """Return the function ``v -> J^T v``; the forward pass runs once, here."""
     output, pull = torch.func.vjp(lambda point: eps_fn(point, t), x)[:2]
     if output.shape != x.shape:
@@ -51,7 +52,8 @@ def _pullback(eps_fn: EpsFn, x: Tensor, t: float | Tensor) -> Callable[[Tensor],
     return pullback
 
 
-def _chunks(total: int, x: Tensor) -> Iterator[range]:
+def chunks(total: int, x: Tensor) -> Iterator[range]:
+    """Yield ranges up to ``total``, each of as many copies of ``x`` as one pass should hold."""
     step = max(1, _CHUNK_ELEMENTS // x.numel())
     for start in range(0, total, step):
         yield range(start, min(start + step, total))
@@ -70,8 +72,8 @@ def fisher_vector_product_vjp(eps_fn: EpsFn, x: Tensor, v: Tensor, t: float | Te
     ValueError
         If a shape does not fit, or ``sigma`` is not positive.
     """
-    noise = _sigma(sigma, x).reshape(-1, *[1] * (x.ndim - 1))
-    return _pullback(eps_fn, x, t)(_direction(v, x)) / noise
+    noise = as_noise(sigma, x).reshape(-1, *[1] * (x.ndim - 1))
+    return make_pullback(eps_fn, x, t)(_direction(v, x)) / noise
 
 
 def fisher_vector_product_jvp(eps_fn: EpsFn, x: Tensor, v: Tensor, t: float | Tensor, sigma: float | Tensor) -> Tensor:
@@ -87,7 +89,7 @@ def fisher_vector_product_jvp(eps_fn: EpsFn, x: Tensor, v: Tensor, t: float | Te
     ValueError
         If a shape does not fit, or ``sigma`` is not positive.
     """
-    noise = _sigma(sigma, x).reshape(-1, *[1] * (x.ndim - 1))
+    noise = as_noise(sigma, x).reshape(-1, *[1] * (x.ndim - 1))
     tangent: Tensor = torch.func.jvp(lambda point: eps_fn(point, t), (x,), (_direction(v, x),))[1]
     if tangent.shape != x.shape:
         raise ValueError(f"eps_fn must return {tuple(x.shape)}, not {tuple(tangent.shape)}.")
@@ -107,10 +109,10 @@ def fisher_trace_autodiff(eps_fn: EpsFn, x: Tensor, t: float | Tensor, sigma: fl
     ValueError
         If a shape does not fit, or ``sigma`` is not positive.
     """
-    noise, pullback = _sigma(sigma, x), _pullback(eps_fn, x, t)
+    noise, pullback = as_noise(sigma, x), make_pullback(eps_fn, x, t)
     d = x[0].numel()
     diagonal = []
-    for chunk in _chunks(d, x):
+    for chunk in chunks(d, x):
         index = torch.arange(chunk.start, chunk.stop, device=x.device)
         basis = torch.zeros(len(chunk), len(x), d, dtype=x.dtype, device=x.device)
         basis.scatter_(2, index[:, None, None].expand(-1, len(x), 1), 1)
@@ -140,10 +142,10 @@ def fisher_trace_hutchinson(
     """
     if num_probes < 1:
         raise ValueError(f"num_probes must be at least 1, not {num_probes}.")
-    noise, pullback = _sigma(sigma, x), _pullback(eps_fn, x, t)
+    noise, pullback = as_noise(sigma, x), make_pullback(eps_fn, x, t)
     generator = torch.Generator().manual_seed(seed)
     estimates = []
-    for chunk in _chunks(num_probes, x):
+    for chunk in chunks(num_probes, x):
         probes = torch.stack([torch.randint(0, 2, x.shape, generator=generator) for _ in chunk])
         signs = (2 * probes - 1).to(x)
         estimates.append((signs * torch.vmap(pullback)(signs)).flatten(2).sum(dim=2))

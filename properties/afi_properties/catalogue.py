@@ -12,6 +12,7 @@ from afi_properties.claims import (
     posterior_mean,
     score,
     trace_matching,
+    trace_stochastic,
 )
 from afi_properties.relation import Relation
 from afi_properties.relations import (
@@ -59,10 +60,13 @@ UNKNOWN_DATA_CLAIMS: tuple[Claim, ...] = tuple(
 )
 """What a role returns and may ask for where nobody knows the data: there is no truth to compare it with."""
 
-ROLES: tuple[str, ...] = tuple(dict.fromkeys(claim.role for claim in CLAIMS))
+RANDOM_CLAIMS: tuple[Claim, ...] = trace_stochastic.CLAIMS
+"""Claims about the distribution of random answers: a test over many answers decides, not the error of one."""
+
+ROLES: tuple[str, ...] = tuple(dict.fromkeys(claim.role for claim in (*CLAIMS, *RANDOM_CLAIMS)))
 """Every role that an implementation can provide, in the order in which reports show them."""
 
 
 def claims_of_role(role: str) -> tuple[Claim, ...]:
     """Return the claims about ``role``, one per family of data, unknown data included."""
-    return tuple(claim for claim in (*CLAIMS, *UNKNOWN_DATA_CLAIMS) if claim.role == role)
+    return tuple(claim for claim in (*CLAIMS, *RANDOM_CLAIMS, *UNKNOWN_DATA_CLAIMS) if claim.role == role)

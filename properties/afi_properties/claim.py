@@ -50,6 +50,8 @@ class Claim:
         The functions that play epsilon; see :class:`~afi_properties.problem.Problem`.
     largest_dimension
         The largest d of drawn cases: an answer of shape (B, d, d), or a cost of ``O(d^2)``, needs a limit.
+    random
+        Whether answers are random, and the statement is about their distribution.
     """
 
     role: str
@@ -63,6 +65,7 @@ class Claim:
     printed: str | None = None
     eps_kinds: tuple[str, ...] = ("exact",)
     largest_dimension: int = 16384
+    random: bool = False
 
     def answer_shape(self, batch: int, event: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of an answer for ``batch`` points of shape ``event``."""

@@ -59,3 +59,15 @@ def skew_eps_for(x: Array, sigma: Array, seed: int) -> SkewEps:
     p, q = rng.standard_normal((2, x.shape[1]))
     # |p| |q| grows like the identity's norm, so that the two parts of the Jacobian stay comparable.
     return SkewEps(p=p, q=q / max(1.0, spread * np.sqrt(x.shape[1])), centre=centre)
+
+
+def lopsided_eps_for(x: Array, sigma: Array, seed: int) -> SkewEps:
+    """Draw a :class:`SkewEps` all of whose ``p_i q_j`` are positive, of size ``1 / sqrt(d)``.
+
+    The off-diagonal entries then sum to sqrt(d) times the trace or so, and have no more than its share of the norm.
+    """
+    rng = np.random.default_rng([seed, 1])
+    centre = x.mean(axis=0)
+    spread = max(1.0, float(np.abs(x - centre).max()), float(sigma.max()))
+    p, q = np.abs(rng.standard_normal((2, x.shape[1])))
+    return SkewEps(p=p, q=q / (spread * np.sqrt(x.shape[1])), centre=centre)

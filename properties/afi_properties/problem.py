@@ -25,7 +25,7 @@ class Problem:
     description: str  # geometry and noise, in a few words
     schedule: Schedule
     values: Mapping[str, Array]
-    eps_kind: str = "exact"  # which function of known Jacobian plays epsilon: "exact" or "skew"
+    eps_kind: str = "exact"  # which function of known Jacobian plays epsilon: "exact", "skew" or "lopsided"
     strided: bool = False  # hand over arrays that are not contiguous
     seed: int = 0  # of the random roundings
     id: str | None = None  # names exactly these numbers: see afi_properties.strategies.problem_from_id

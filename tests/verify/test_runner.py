@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afi_properties.catalogue import CLAIMS, RELATIONS
+from afi_properties.catalogue import CLAIMS, RANDOM_CLAIMS, RELATIONS
 from afi_verify import Adapter, UnusableError, examination, verify
 from afi_verify.checks import run_check
 from afi_verify.examination import Kind
@@ -16,6 +16,7 @@ from afi_verify.results import SCHEMA, CheckResult, Problem, Results, Verdict, c
 from afi_verify.runner import run_plan
 
 DIRAC = sum(claim.family == "dirac" for claim in CLAIMS)
+RANDOM = len(RANDOM_CLAIMS)  # checked on cases of their own alone
 GAUSSIAN = sum(claim.family == "gaussian-mixture" for claim in CLAIMS)
 ABOUT_SCORE = sum(("score",) in relation.roles for relation in RELATIONS)
 ATOMS = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, -1.0], [0.5, 0.5]])
@@ -65,9 +66,9 @@ def some_results(*verdicts, strict=False, problems=()):
 def test_planned_is_the_sum_of_all_verdicts(function):
     results = quick(an_adapter(function)).results
     counts = count_verdicts(results.checks)
-    assert counts.pop("planned") == sum(counts.values()) == len(results.checks) == DIRAC
+    assert counts.pop("planned") == sum(counts.values()) == len(results.checks) == DIRAC + RANDOM
     assert set(counts) == {verdict.value for verdict in Verdict}
-    assert counts["not provided"] == DIRAC - 1
+    assert counts["not provided"] == DIRAC + RANDOM - 1
 
 
 def test_every_role_that_is_not_provided_says_so():
@@ -80,8 +81,8 @@ def test_every_role_that_is_not_provided_says_so():
 @pytest.mark.parametrize(
     ("scenarios", "roles", "data", "count"),
     [
-        ([], [], None, 2 * DIRAC + GAUSSIAN + len(RELATIONS)),
-        (["dirac"], [], None, DIRAC),
+        ([], [], None, 2 * DIRAC + GAUSSIAN + RANDOM + len(RELATIONS)),
+        (["dirac"], [], None, DIRAC + RANDOM),
         (["gaussian-mixture"], [], None, GAUSSIAN),
         (["digits"], [], None, DIRAC),
         ([], ["score"], None, 3 + ABOUT_SCORE),
@@ -89,7 +90,7 @@ def test_every_role_that_is_not_provided_says_so():
         (["no-oracle"], [], None, len(RELATIONS)),
         ([], ["fisher_trace_matching"], None, 2 + 3),
         ([], [], ATOMS, DIRAC + len(RELATIONS)),
-        (["dirac"], [], ATOMS, 2 * DIRAC),
+        (["dirac"], [], ATOMS, 2 * DIRAC + RANDOM),
         (["dirac", "dirac"], ["score", "score"], None, 1),
     ],
 )
