@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from afi_properties.claim import Claim
 from afi_properties.claims.trace_stochastic import SCATTER, hutchinson_variance
 from afi_properties.estimates import estimate_problems
 from afi_properties.inputs import make_inputs
@@ -57,8 +58,9 @@ def run_stochastic_check(check: Check, plan: Plan) -> CheckResult:
     UnusableError
         If the adapter's backend cannot be used here.
     """
-    adapter = check.adapter
-    provided = adapter.functions[check.claim.role, check.claim.family]
+    adapter, claim = check.adapter, check.claim
+    assert isinstance(claim, Claim)
+    provided = adapter.functions[claim.role, claim.family]
     subject = Subject(adapter, load_backend(adapter.backend, adapter.dtype, adapter.device), provided)
     seed = zlib.crc32(f"{plan.seed}/{check.claim.role}/{check.claim.label}/{check.scenario}".encode())
     kinds = provided.claim.eps_kinds if subject.asks_for("eps_fn") else ("exact",)
