@@ -37,9 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"no animal has a name that contains {' or '.join(options.only)}.")
     begun = time.perf_counter()
     innocents_profile = options.innocents_profile or "quick"
-    records = run_zoo(
+    records = []
+    found = run_zoo(
         names, profile=options.profile, innocents_profile=innocents_profile, seed=options.seed, jobs=options.jobs
     )
+    for record in found:
+        records.append(record)
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{len(records)} of {len(names)}")
     summary = summarise(records, whole=not options.only)
     command = f"python -m tests.zoo --profile {options.profile} --innocents-profile {innocents_profile}"
     document = {
