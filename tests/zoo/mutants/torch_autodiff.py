@@ -194,9 +194,7 @@ def probes_with_a_mean(eps_fn, x, t, sigma):
     only="dirac",
 )
 def hundred_dimensions(eps_fn, x, t, sigma):
-    _, pull = vjp(lambda point: eps_fn(point, t), x)
-    basis = torch.eye(x.shape[1], dtype=x.dtype)[:100]
-    return torch.stack([pull(unit.expand_as(x))[0] @ unit for unit in basis]).sum(dim=0) / sigma
+    return _diagonals(eps_fn, x, t)[:, :100].sum(dim=1) / sigma
 
 
 @mutant(
