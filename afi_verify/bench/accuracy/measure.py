@@ -1,0 +1,156 @@
+"""How far off a law's answers are, in multiples of the attainable."""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from afi_verify.bench.accuracy.family import (
+    MATRICES,
+    UNIT_ROUNDOFF,
+    Answers,
+    Array,
+    Family,
+    Parameters,
+    Points,
+    RandomRounder,
+    Size,
+    answers_of,
+    compared,
+    norms,
+)
+from afi_verify.bench.accuracy.truths.balls import Truth, quantities
+
+VARIANTS = {"": (1.0, 0.0), "offset 100": (1.0, 100.0), "scale 1000": (1000.0, 0.0)}
+"""Scale and offset of the data."""
+
+SMALLEST = float(np.finfo(np.float64).tiny)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """One quantity at one point."""
+
+    family: str
+    quantity: str
+    size: str
+    dimension: int
+    log_snr: float
+    variant: str
+    place: str
+    multiple: float  # infinite where the answer is not a number
+    relative_error: float
+    attainable: float  # relative, too
+
+
+def noise_at(log_snr: float) -> tuple[float, float]:
+    """Return alpha and sigma with ``alpha^2 + sigma^2 = 1``."""
+    return float((1 + np.exp(-log_snr)) ** -0.5), float((1 + np.exp(log_snr)) ** -0.5)
+
+
+def draw_problem(
+    family: Family, size: Size, log_snr: float, variant: str, seed: int
+) -> tuple[dict[str, Array], Points, np.random.Generator]:
+    """Return parameters, points and what is left of the random numbers. Each problem has random numbers of its own."""
+    key = f"{family.name} {size} {log_snr} {variant}"
+    rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
+    parameters = family.moved(family.draw(rng, size), *VARIANTS[variant])
+    alpha, sigma = noise_at(log_snr)
+    places = family.places(rng, parameters, alpha, sigma)
+    x = np.stack([np.asarray(place, dtype=np.float64) for place in places.values()])
+    v = rng.standard_normal(x.shape)
+    return parameters, Points(x, v, np.asarray(alpha), np.asarray(sigma), tuple(places)), rng
+
+
+def measure(family: Family, size: Size, log_snr: float, variant: str, seed: int) -> list[Measurement]:
+    """Measure every quantity of a family at the places of one problem."""
+    parameters, points, rng = draw_problem(family, size, log_snr, variant, seed)
+    names = compared(family, size)
+    truth = family.truth(parameters, points, size.matrices)
+    truth = {name: truth[name] for name in names}
+    spread = family.spread(parameters, points, truth, rng)
+    answers = answers_of(family.law(parameters), names, points)
+    found = []
+    for name in names:
+        size_of_truth = norms(truth[name])
+        attainable = spread[name] + UNIT_ROUNDOFF * size_of_truth + SMALLEST
+        with np.errstate(invalid="ignore", over="ignore"):
+            errors = norms(answers[name].astype(np.longdouble) - truth[name])
+        multiples = np.where(np.isnan(errors), np.inf, errors / attainable)
+        scale = np.maximum(size_of_truth, SMALLEST)
+        for i, place in enumerate(points.places):
+            found.append(
+                Measurement(
+                    family.name,
+                    name,
+                    str(size),
+                    size.dimension,
+                    log_snr,
+                    variant,
+                    place,
+                    float(multiples[i]),
+                    float(errors[i] / scale[i]),
+                    float(attainable[i] / scale[i]),
+                )
+            )
+    return found
+
+
+def true_answers(truth: Truth) -> Callable[[Parameters, Points, bool], Answers]:
+    """Return the truth of a family by that of one point."""
+
+    def answers(parameters: Parameters, points: Points, matrices: bool) -> Answers:
+        rows = [
+            quantities(
+                truth, {**parameters, "x": x, "v": v, "alpha": points.alpha, "sigma": points.sigma}, matrices=matrices
+            )
+            for x, v in zip(points.x, points.v, strict=True)
+        ]
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    return answers
+
+
+def roundings_at(dimension: int) -> int:
+    """Return how often inputs are rounded: the largest deviation of few numbers may be small by chance."""
+    return 8 if dimension <= 16 else 3
+
+
+def spread_of_truth(truth: Truth) -> Callable[[Parameters, Points, Answers, np.random.Generator], Answers]:
+    """Return the spread of a truth when its inputs, and they alone, are rounded."""
+    answers = true_answers(truth)
+
+    def spread(parameters: Parameters, points: Points, right: Answers, rng: np.random.Generator) -> Answers:
+        rounder = RandomRounder(rng)
+        wide, wide_points = widened(parameters), widened_points(points)
+        largest = {name: np.zeros(len(points.x)) for name in right}
+        for _ in range(roundings_at(points.x.shape[1])):
+            changed = {name: rounder(value) for name, value in wide.items()}
+            moved = answers(changed, wide_points.rounded(rounder), MATRICES[0] in right)
+            largest = {name: np.maximum(largest[name], norms(moved[name] - right[name])) for name in right}
+        return largest
+
+    return spread
+
+
+def widened(parameters: Parameters) -> dict[str, Array]:
+    """Return the parameters in longdouble, which holds a random rounding of a float64."""
+    return {name: np.asarray(value, dtype=np.longdouble) for name, value in parameters.items()}
+
+
+def widened_points(points: Points) -> Points:
+    """Return the points in longdouble."""
+    numbers = {name: np.asarray(getattr(points, name), dtype=np.longdouble) for name in ("x", "v", "alpha", "sigma")}
+    return dataclasses.replace(points, **numbers)
+
+
+def worst(found: Sequence[Measurement], *by: str) -> Mapping[tuple[Any, ...], Measurement]:
+    """Return the measurement of the largest multiple in each group."""
+    groups: dict[tuple[Any, ...], Measurement] = {}
+    for one in found:
+        key = tuple(getattr(one, name) for name in by)
+        if key not in groups or one.multiple > groups[key].multiple:
+            groups[key] = one
+    return groups
