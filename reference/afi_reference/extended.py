@@ -67,8 +67,18 @@ def _cholesky(matrix: Array) -> Array:
     return factor
 
 
+_BLOCK = 64
+"""Triangles up to this size are inverted row by row."""
+
+
 def _inverse_of_lower_triangular(factor: Array) -> Array:
     inverse: Array = np.zeros_like(factor)
+    if len(factor) > _BLOCK:  # by halves, so that most of the work is products of matrices
+        half = len(factor) // 2
+        inverse[:half, :half] = _inverse_of_lower_triangular(factor[:half, :half])
+        inverse[half:, half:] = _inverse_of_lower_triangular(factor[half:, half:])
+        inverse[half:, :half] = -(inverse[half:, half:] @ (factor[half:, :half] @ inverse[:half, :half]))
+        return inverse
     for j in range(len(factor)):
         inverse[j, :j] = -(factor[j, :j] @ inverse[:j, :j]) / factor[j, j]
         inverse[j, j] = 1 / factor[j, j]

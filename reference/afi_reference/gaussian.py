@@ -59,8 +59,9 @@ class _Component:
     def squared_mahalanobis(self, x: Array) -> Array:
         return -((x - self.alpha * self.mean) * self.score(x)).sum(axis=1)
 
-    def posterior_mean(self, x: Array) -> Array:
-        return self.mean - self.alpha * _times(self.covariance, self.score(x))
+    def posterior_shift(self, x: Array) -> Array:
+        """Return the posterior mean minus the mean, shape (B, d)."""
+        return -self.alpha * _times(self.covariance, self.score(x))
 
     def posterior_covariance(self) -> Array:
         """``sigma^2 Sigma C^-1``: the form without a difference, so that nothing cancels at high SNR."""
@@ -98,6 +99,23 @@ class _Posterior:
 
     def scores(self) -> list[Array]:
         return [component.score(self.x) for component in self.components]
+
+    def means(self) -> tuple[Array, list[Array]]:
+        """Posterior mean (B, d), and the components' minus it.
+
+        Each component's is ``mean + shift``, and by Tweedie's formula ``(x + sigma^2 score) / alpha``. What is added to
+        a place that all components share, the most probable one's mean or ``x / alpha``, decides how many digits are
+        kept: whichever is smaller.
+        """
+        alpha, sigma = self.components[0].alpha, self.components[0].sigma
+        best = np.argmax(self.weights, axis=1)
+        base = np.stack([c.mean for c in self.components])[best]
+        steps = np.stack([(c.mean - base) + c.posterior_shift(self.x) for c in self.components])
+        pulls = np.stack(self.scores()) * (sigma**2 / alpha)
+        by_score = np.abs(pulls).max(axis=0) < np.abs(steps).max(axis=0)
+        steps = np.where(by_score, pulls, steps)
+        step, centred = self.mean_of(list(steps))
+        return np.where(by_score, self.x / alpha, base) + step, centred
 
 
 _Quantity: TypeAlias = Callable[..., Array]
@@ -166,13 +184,13 @@ class GaussianMixture:
 
     def posterior_mean(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """``E[x_0 | x_t = x]``, shape (B, d) (Prop. 4)."""
-        return self._collect(x, alpha, sigma, lambda p: p.mean_of([c.posterior_mean(p.x) for c in p.components])[0])
+        return self._collect(x, alpha, sigma, lambda p: p.means()[0])
 
     def posterior_covariance(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """``Cov[x_0 | x_t = x]``, shape (B, d, d)."""
 
         def covariance(p: _Posterior) -> Array:
-            _, centred = p.mean_of([c.posterior_mean(p.x) for c in p.components])
+            _, centred = p.means()
             return _mixture(p.weights, [c.posterior_covariance() for c in p.components]) + _outer(p.weights, centred)
 
         return self._collect(x, alpha, sigma, covariance)
@@ -182,8 +200,9 @@ class GaussianMixture:
 
         def second_moment(p: _Posterior) -> Array:
             traces = np.stack([(c.sigma**2 * _product_trace(c.covariance, c.precision)) for c in p.components])
-            squares = np.stack([(c.posterior_mean(p.x) ** 2).sum(axis=1) for c in p.components], axis=1)
-            return p.weights @ traces + (p.weights * squares).sum(axis=1)
+            mean, centred = p.means()
+            squares = np.stack([(m * m).sum(axis=1) for m in centred], axis=1)
+            return p.weights @ traces + (p.weights * squares).sum(axis=1) + (mean * mean).sum(axis=1)
 
         return self._collect(x, alpha, sigma, second_moment)
 

@@ -203,11 +203,6 @@ def low_rank_places(rng: np.random.Generator, p: Parameters, alpha: float, sigma
     }
 
 
-def few_bits(values: Array) -> Array:
-    """Return values in multiples of 1/64, so that covariances made of them are exact."""
-    return np.asarray(np.round(values * 64) / 64)
-
-
 def _draw_low_rank(components: int, diagonal: bool) -> Callable[[np.random.Generator, Size], dict[str, Array]]:
     def draw(rng: np.random.Generator, size: Size) -> dict[str, Array]:
         d = size.dimension

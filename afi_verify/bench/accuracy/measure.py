@@ -26,6 +26,10 @@ from afi_verify.bench.accuracy.truths.balls import Truth, quantities
 VARIANTS = {"": (1.0, 0.0), "offset 100": (1.0, 100.0), "scale 1000": (1000.0, 0.0)}
 """Scale and offset of the data."""
 
+SMALLEST_CHANGE = 2.0**-46
+LARGEST_LINEAR = 2.0**-10
+"""See ``afi_properties.judgement``."""
+
 SMALLEST = float(np.finfo(np.float64).tiny)
 
 
@@ -68,7 +72,7 @@ def measure(family: Family, size: Size, log_snr: float, variant: str, seed: int)
     """Measure every quantity of a family at the places of one problem."""
     parameters, points, rng = draw_problem(family, size, log_snr, variant, seed)
     names = compared(family, size)
-    truth = family.truth(parameters, points, size.matrices)
+    truth = family.truth(parameters, points, any(name in MATRICES for name in names))
     truth = {name: truth[name] for name in names}
     spread = family.spread(parameters, points, truth, rng)
     answers = answers_of(family.law(parameters), names, points)
@@ -131,6 +135,50 @@ def spread_of_truth(truth: Truth) -> Callable[[Parameters, Points, Answers, np.r
             moved = answers(changed, wide_points.rounded(rounder), MATRICES[0] in right)
             largest = {name: np.maximum(largest[name], norms(moved[name] - right[name])) for name in right}
         return largest
+
+    return spread
+
+
+def spread_of_law(
+    law: Callable[[Parameters, RandomRounder | None], Any],
+    arguments: Callable[[Parameters], Parameters] = lambda parameters: parameters,
+) -> Callable[[Parameters, Points, Answers, np.random.Generator], Answers]:
+    """Return the spread of a law whose intermediate results are rounded, too.
+
+    As in a verdict, the effect of float64's rounding is found in float64 from changes 128 times larger, where it is
+    proportional to them; in longdouble where it is not.
+
+    Parameters
+    ----------
+    law
+        From what is handed over, and a rounder for what is rounded on the way, to the law.
+    arguments
+        From the family's parameters to what is handed over.
+    """
+
+    def deviations(
+        handed: Parameters, points: Points, names: tuple[str, ...], rng: np.random.Generator, unit: float
+    ) -> dict[str, Array]:
+        rounder = RandomRounder(rng, unit)
+        base = answers_of(law(handed, None), names, points)
+        largest = {name: np.zeros(len(points.x)) for name in names}
+        for _ in range(roundings_at(points.x.shape[1])):
+            changed = {
+                name: rounder.symmetric(value) if name == "covariances" and value.ndim == 3 else rounder(value)
+                for name, value in handed.items()
+            }
+            moved = answers_of(law(changed, rounder), names, points.rounded(rounder))
+            largest = {name: np.maximum(largest[name], norms(moved[name] - base[name])) for name in names}
+        return {name: value * (UNIT_ROUNDOFF / unit) for name, value in largest.items()}
+
+    def spread(parameters: Parameters, points: Points, right: Answers, rng: np.random.Generator) -> Answers:
+        handed, names = arguments(parameters), tuple(right)
+        found = deviations(handed, points, names, rng, SMALLEST_CHANGE)
+        small = LARGEST_LINEAR * UNIT_ROUNDOFF / SMALLEST_CHANGE
+        curved = tuple(name for name in names if not (found[name] <= small * norms(right[name])).all())
+        if curved:
+            found |= deviations(widened(handed), widened_points(points), curved, rng, UNIT_ROUNDOFF)
+        return found
 
     return spread
 

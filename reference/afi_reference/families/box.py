@@ -4,7 +4,7 @@ import dataclasses
 
 from afi_reference.distribution import Array
 from afi_reference.families.coordinates import IndependentCoordinates, Quantity, UniformCoordinates
-from afi_reference.families.law import Law, Posterior, as_vector, widened
+from afi_reference.families.law import AboutAnchor, Law, Posterior, as_vector, widened
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class UniformBox(Law):
             values: Array = getattr(uniform, quantity)
             return values
 
-        return IndependentCoordinates(of_each)
+        return IndependentCoordinates(of_each, lambda: AboutAnchor(uniform.nearest, uniform.log_ratio.sum(axis=1)))
 
     def _parameters(self) -> tuple[Array, ...]:
         return self.low, self.high

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from afi_reference.distribution import Array
-from afi_reference.families.law import Posterior
+from afi_reference.families.law import AboutAnchor, Posterior
 from afi_reference.families.truncated_normal import truncated_normal
 
 Quantity: TypeAlias = Literal["log_density", "score", "mean", "variance", "fisher"]
@@ -18,6 +18,11 @@ class IndependentCoordinates(Posterior):
     """The posterior of independent coordinates, by the quantities of each: a function to (n, d)."""
 
     of_each: Callable[[Quantity], Array]
+    about: Callable[[], AboutAnchor | None] = lambda: None
+
+    def about_anchor(self) -> AboutAnchor | None:
+        """Return the log density relative to that of a point mass."""
+        return self.about()
 
     def log_density(self) -> Array:
         """Return ``log q_t``, shape (n,)."""
@@ -65,6 +70,8 @@ class UniformCoordinates:
     mean: Array
     variance: Array
     fisher: Array
+    nearest: Array  # point of the interval to x / alpha
+    log_ratio: Array  # of the density and that of a point mass there
 
     @classmethod
     def at(cls, x: Array, low: Array, high: Array, alpha: Array, sigma: Array) -> "UniformCoordinates":
@@ -81,6 +88,8 @@ class UniformCoordinates:
             mean=np.where(z.outside, by_edge, (x + sigma * z.mean) / alpha),
             variance=(sigma / alpha) ** 2 * z.variance,
             fisher=z.one_minus_variance / sigma**2,
+            nearest=np.clip(x / alpha, low, high),
+            log_ratio=z.log_relative_mass - np.log(alpha * length / sigma),
         )
 
 

@@ -1,6 +1,7 @@
 """What all families share: from a posterior at some points to the oracle's public methods."""
 
 import abc
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -42,6 +43,22 @@ class Posterior(abc.ABC):
     @abc.abstractmethod
     def fisher_trace(self) -> Array:
         """Shape (n,)."""
+
+    def about_anchor(self) -> "AboutAnchor | None":
+        """``log q_t`` relative to the density of one point mass; None where only the whole of it is known."""
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class AboutAnchor:
+    """``log q_t(x)`` minus ``log N(x; alpha place, sigma^2 I)``.
+
+    Log densities of laws that are compared have large parts in common, which grow with d and with the distance from
+    the data. This is what is left of them, computed without their difference.
+    """
+
+    place: Array  # (n, d)
+    log_ratio: Array  # (n,)
 
 
 class Law(abc.ABC):

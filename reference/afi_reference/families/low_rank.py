@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from afi_reference.distribution import Array, as_float_array, normalised_weights
-from afi_reference.families.law import Law, Posterior, log_two_pi, mean_with_fewest_terms, widened
+from afi_reference.families.law import AboutAnchor, Law, Posterior, log_two_pi, mean_with_fewest_terms, widened
 from afi_reference.families.mixture import MixturePosterior, log_of_weights
 from afi_reference.families.thin_svd import thin_svd
 
@@ -25,6 +25,7 @@ class _Component(Posterior):
         self._noise = alpha**2 * variances + sigma**2  # (d,)
         self._root = np.sqrt(self._noise)
         self._basis, values = thin_svd(alpha * factor / self._root[:, None])  # (d, k), (k,)
+        self._values = values
         self._kept = 1 / (1 + values**2)
         self._taken = values**2 / (1 + values**2)
         self._full = self._basis.shape[1] == len(mean)
@@ -33,6 +34,14 @@ class _Component(Posterior):
     def log_density(self) -> Array:
         squared = -(self._residual * self.score()).sum(axis=1)
         return -(squared + self._log_determinant + len(self._mean) * log_two_pi()) / 2
+
+    def about_anchor(self) -> AboutAnchor:
+        # C^-1 = I / sigma^2 minus these two, which are all that is left where the noise is high.
+        own = self._residual**2 @ (self._alpha**2 * self._variances / (self._sigma**2 * self._noise))
+        spanned = (self._residual / self._root @ self._basis) ** 2 @ self._taken
+        widths = np.log1p((self._alpha / self._sigma) ** 2 * self._variances).sum() + np.log1p(self._values**2).sum()
+        place = np.broadcast_to(self._mean, self._residual.shape)
+        return AboutAnchor(place, (own + spanned - widths) / 2)
 
     def score(self) -> Array:
         return -self.fisher_vector_product(self._residual)
@@ -142,7 +151,7 @@ class LowRankGaussianMixture(Law):
             _Component(x, widened(mean), widened(factor), widened(variances), alpha, sigma)
             for mean, factor, variances in parts
         ]
-        return MixturePosterior(components, log_of_weights(self.weights))
+        return MixturePosterior(components, log_of_weights(self.weights), x, alpha, sigma)
 
     def _parameters(self) -> tuple[Array, ...]:
         return self.means, self.factors, np.asarray(self.diagonal), np.asarray(self.weights)

@@ -21,16 +21,22 @@ class MixturePosterior(Posterior):
         K posteriors at the same points.
     log_weights
         The logarithms of the prior weights, shape (K,).
+    x, alpha, sigma
+        The points, shape (n, d), and their noise level.
     """
 
-    def __init__(self, components: Sequence[Posterior], log_weights: Array) -> None:
+    def __init__(
+        self, components: Sequence[Posterior], log_weights: Array, x: Array, alpha: Array, sigma: Array
+    ) -> None:
         self._components = components
-        logits = log_weights + np.stack([c.log_density() for c in components], axis=1)
+        log_densities = np.stack([c.log_density() for c in components], axis=1)
+        reference = np.argmax(log_weights + log_densities, axis=1)
+        logits = log_weights + _log_ratios(components, log_densities, reference, x, alpha, sigma)
         best = logits.max(axis=1, keepdims=True)
         unnormalised = np.exp(logits - best)
         total = unnormalised.sum(axis=1, keepdims=True)
         self._weights = unnormalised / total  # (n, K)
-        self._log_density = (best + np.log(total))[:, 0]
+        self._log_density = log_densities[np.arange(len(x)), reference] + (best + np.log(total))[:, 0]
 
     def log_density(self) -> Array:
         """Return ``log q_t``, shape (n,)."""
@@ -135,11 +141,38 @@ class MixtureOfLaws(Law):
     def posterior(self, x: Array, alpha: Array, sigma: Array) -> Posterior:
         """Return the posterior at longdouble ``x`` (n, d)."""
         components = [posterior_of(law, x, alpha, sigma) for law in self.laws]
-        return MixturePosterior(components, log_of_weights(self.weights))
+        return MixturePosterior(components, log_of_weights(self.weights), x, alpha, sigma)
 
     def _parameters(self) -> tuple[Array, ...]:
         inner = (parameter for law in self.laws if isinstance(law, Law) for parameter in law._parameters())
         return (np.asarray(self.weights), *inner)
+
+
+def _log_ratios(
+    components: Sequence[Posterior], log_densities: Array, reference: Array, x: Array, alpha: Array, sigma: Array
+) -> Array:
+    """Return the log densities relative to that of the component ``reference`` (n,), shape (n, K).
+
+    As they are, or from what is left of each about an anchor of its own, whichever adds up smaller numbers: the noise
+    far from the data, and its normaliser in many dimensions, are large numbers that all components share.
+    """
+    points = np.arange(len(x))
+    direct = log_densities - log_densities[points, reference][:, None]
+    anchored = [part for part in (c.about_anchor() for c in components) if part is not None]
+    if len(components) == 1 or len(anchored) < len(components):
+        return direct
+    place = np.stack([part.place for part in anchored])[reference, points]
+    moves = np.stack(
+        [
+            alpha * ((part.place - place) * (2 * x - alpha * (part.place + place))).sum(axis=1) / (2 * sigma**2)
+            for part in anchored
+        ],
+        axis=1,
+    )
+    ratios = np.stack([part.log_ratio for part in anchored], axis=1)
+    about = ratios - ratios[points, reference][:, None] + moves
+    smaller = (np.abs(ratios) + np.abs(moves)).max(axis=1) < np.abs(log_densities).max(axis=1)
+    return np.where(smaller[:, None], about, direct)
 
 
 def log_of_weights(weights: Array | None) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 
 from afi_reference.distribution import Array, Distribution
 from afi_reference.families.coordinates import IndependentCoordinates, Quantity
-from afi_reference.families.law import Law, Posterior, posterior_of
+from afi_reference.families.law import AboutAnchor, Law, Posterior, posterior_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,7 +51,14 @@ class ProductOfLaws(Law):
             method = "covariance" if quantity == "variance" else quantity
             return np.stack([getattr(c, method)().reshape(len(x)) for c in coordinates], axis=1)
 
-        return IndependentCoordinates(of_each)
+        def about() -> AboutAnchor | None:
+            parts = [part for part in (c.about_anchor() for c in coordinates) if part is not None]
+            if len(parts) < len(coordinates):
+                return None
+            places = np.concatenate([part.place for part in parts], axis=1)
+            return AboutAnchor(places, np.stack([part.log_ratio for part in parts]).sum(axis=0))
+
+        return IndependentCoordinates(of_each, about)
 
     def _parameters(self) -> tuple[Array, ...]:
         return tuple(parameter for law in self.laws if isinstance(law, Law) for parameter in law._parameters())

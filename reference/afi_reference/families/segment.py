@@ -6,7 +6,15 @@ import numpy as np
 
 from afi_reference.distribution import Array
 from afi_reference.families.coordinates import UniformCoordinates
-from afi_reference.families.law import Law, Posterior, as_vector, log_two_pi, mean_with_fewest_terms, widened
+from afi_reference.families.law import (
+    AboutAnchor,
+    Law,
+    Posterior,
+    as_vector,
+    log_two_pi,
+    mean_with_fewest_terms,
+    widened,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +33,9 @@ class _Posterior(Posterior):
         codimension = self.direction.shape[1] - 1
         squared = (self.across**2).sum(axis=1) / self.sigma**2
         return self.along.log_density[:, 0] - (squared + codimension * (log_two_pi() + 2 * np.log(self.sigma))) / 2
+
+    def about_anchor(self) -> AboutAnchor:
+        return AboutAnchor(self.end + self.along.nearest * self.direction, self.along.log_ratio[:, 0])
 
     def score(self) -> Array:
         return self.along.score * self.direction - self.across / self.sigma**2

@@ -6,7 +6,15 @@ import numpy as np
 
 from afi_reference.distribution import Array, as_float_array
 from afi_reference.families.angle import Angle, angle_moments
-from afi_reference.families.law import Law, Posterior, as_vector, log_two_pi, mean_with_fewest_terms, widened
+from afi_reference.families.law import (
+    AboutAnchor,
+    Law,
+    Posterior,
+    as_vector,
+    log_two_pi,
+    mean_with_fewest_terms,
+    widened,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +33,9 @@ class _Posterior(Posterior):
         missed = self._distance() - self.alpha * self.radius
         normaliser = len(self.centre) * (log_two_pi() + 2 * np.log(self.sigma))
         return self.angle.log_evidence - ((missed / self.sigma) ** 2 + normaliser) / 2
+
+    def about_anchor(self) -> AboutAnchor:
+        return AboutAnchor(self.centre + self.radius * self._direction(), self.angle.log_evidence)
 
     def score(self) -> Array:
         return -(self._across() / self.sigma**2)[:, None] * self.offset

@@ -18,6 +18,7 @@ class TruncatedNormal:
     """
 
     log_mass: Array
+    log_relative_mass: Array  # the mass over the density at its highest point in the interval
     mean: Array
     variance: Array
     one_minus_variance: Array
@@ -60,8 +61,10 @@ def truncated_normal(lower: Array, upper: Array, width: Array) -> TruncatedNorma
     inside_mean = at_near * -np.expm1(-width * np.abs(lower + upper) / 2)
     inside_rest = far * at_far - near * at_near + inside_mean**2
     mean = np.where(outside, near + offset_mean, inside_mean)
+    log_relative_mass = np.log(end * total)
     return TruncatedNormal(
-        log_mass=np.log(end * total) - (peak**2 + log_two_pi()) / 2,
+        log_mass=log_relative_mass - (peak**2 + log_two_pi()) / 2,
+        log_relative_mass=log_relative_mass,
         mean=np.where(mirrored, -mean, mean),
         variance=variance,
         one_minus_variance=np.where(outside, 1 - variance, inside_rest),

@@ -19,7 +19,7 @@ Numbers: TypeAlias = Mapping[str, Sequence[arb]]
 
 PRECISIONS = (256, 512, 1024, 2048, 4096, 8192)
 LARGEST_DENSE = 64
-"""Matrices of more rows are put together from tight parts in longdouble, which adds nothing that shows in their norm."""
+"""Matrices of more rows are put together from tight parts in longdouble: nothing that shows in their norm."""
 
 
 class NotTightError(ArithmeticError):
@@ -100,10 +100,21 @@ def quantities(truth: Truth, inputs: Mapping[str, Array], *, matrices: bool = Tr
         If thousands of bits are not enough.
     """
     numbers = {name: exact_numbers(np.asarray(value)) for name, value in inputs.items()}
+    return at_enough_bits(lambda: _rounded(truth(numbers), numbers["v"], matrices))
+
+
+def at_enough_bits(answers: Callable[[], dict[str, Array]]) -> dict[str, Array]:
+    """Return the answers at the first precision at which they are tight.
+
+    Raises
+    ------
+    NotTightError
+        If thousands of bits are not enough.
+    """
     for bits in PRECISIONS:
         with working_precision(bits):
             try:
-                return _rounded(truth(numbers), numbers["v"], matrices)
+                return answers()
             except (NotTightError, ZeroDivisionError):
                 continue
     raise NotTightError(f"not tight at {PRECISIONS[-1]} bits")
@@ -135,8 +146,8 @@ def rounded(balls: Sequence[arb]) -> Array:
 
 def mixture(weights: Sequence[arb], parts: Sequence[Posterior]) -> Posterior:
     """Return the posterior of a mixture: the laws of total expectation and covariance, for means and for scores."""
-    logits = [w.log() + p.log_density for w, p in zip(weights, parts, strict=True) if not w == 0]
-    parts = [p for w, p in zip(weights, parts, strict=True) if not w == 0]
+    logits = [w.log() + p.log_density for w, p in zip(weights, parts, strict=True) if w != 0]
+    parts = [p for w, p in zip(weights, parts, strict=True) if w != 0]
     largest = max(logits, key=lambda logit: logit.mid())
     unnormalised = [(logit - largest).exp() for logit in logits]
     mass = total(unnormalised)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from flint import arb, arb_mat
 
+from afi_reference.certified.exact import identity_matrix
 from afi_verify.bench.accuracy.truths.balls import Numbers, Posterior, Symmetric, mixture, total
 
 
@@ -22,7 +23,7 @@ def low_rank_mixture(n: Numbers) -> Posterior:
 def scalar_mixture(
     x: arb, means: Sequence[arb], variances: Sequence[arb], weights: Sequence[arb], alpha: arb, sigma: arb
 ) -> Posterior:
-    """A mixture of Gaussians, or of point masses, in one dimension."""
+    """Return the posterior of a mixture of Gaussians, or of point masses, in one dimension."""
     nothing = arb_mat(1, 1, [0])
     return mixture(
         weights, [_gaussian([x], [m], nothing, [v], alpha, sigma) for m, v in zip(means, variances, strict=True)]
@@ -37,7 +38,7 @@ def _gaussian(
     variance = sigma * sigma
     noise = [variance + alpha * alpha * v for v in diagonal]
     scaled = arb_mat(r, d, [factor[i, j] / noise[j] for i in range(r) for j in range(d)])
-    inner = scaled * factor.transpose() * (alpha * alpha) + arb_mat(r, r, [int(i == j) for i in range(r) for j in range(r)])
+    inner = scaled * factor.transpose() * (alpha * alpha) + identity_matrix(r)
     inverse = inner.inv()
     precision = Symmetric([1 / s for s in noise], scaled, -alpha * alpha * inverse)
     residual = [p - alpha * m for p, m in zip(x, mean, strict=True)]
@@ -53,5 +54,3 @@ def _gaussian(
         Symmetric([variance * v / s for v, s in zip(diagonal, noise, strict=True)], scaled, variance**2 * inverse),
         precision,
     )
-
-

@@ -29,25 +29,35 @@ class Line(NamedTuple):
 
 
 def interval(x: arb, low: arb, high: arb, alpha: arb, sigma: arb) -> Line:
-    """The uniform law on ``[low, high]``: ``q_t`` is a difference of error functions; Tweedie gives the moments."""
-    root = sigma * arb(2).sqrt()
+    """Return the posterior of the uniform law on ``[low, high]``.
+
+    ``q_t`` is a difference of error functions; Tweedie's formulas give the moments from its derivatives.
+    """
+    root, variance = sigma * arb(2).sqrt(), sigma * sigma
     left, right = (alpha * low - x) / root, (alpha * high - x) / root
-
-    def tail(edge: arb, sign: int) -> arb_series:
-        return arb_series([sign * edge, -sign / root], prec=3).erfc()
-
-    if left > 0:
-        mass = tail(left, 1) - tail(right, 1)
-    elif right < 0:
-        mass = tail(right, -1) - tail(left, -1)
+    if right < 0:
+        mirrored = interval(-x, -high, -low, alpha, sigma)
+        return mirrored._replace(score=-mirrored.score, mean=-mirrored.mean)
+    if left > 0:  # a common factor apart, which is too small for balls where it is far
+        ratio = arb_series([(left - right) * (left + right), -2 * (left - right) / root], prec=3).exp()
+        mass = _scaled_tail(left, root) - ratio * _scaled_tail(right, root)
+        common = (-left * left, 2 * left / root, 1 / variance)
     else:
-        mass = 2 - tail(right, 1) - tail(left, -1)
+        mass = 2 - arb_series([right, -1 / root], prec=3).erfc() - arb_series([-left, 1 / root], prec=3).erfc()
+        common = (arb(0), arb(0), arb(0))
     m0, m1, m2 = (mass[i] for i in range(3))
     slope = m1 / m0
-    fisher = slope * slope - 2 * m2 / m0
-    value = (m0 / (2 * alpha * (high - low))).log()
-    gain = sigma * sigma / alpha
-    return Line(value, slope, (x + sigma * sigma * slope) / alpha, gain / alpha * (1 - sigma * sigma * fisher), fisher)
+    value = common[0] + (m0 / (2 * alpha * (high - low))).log()
+    score, fisher = common[1] + slope, common[2] + slope * slope - 2 * m2 / m0
+    mean, spread = (x + variance * score) / alpha, variance / alpha**2 * (1 - variance * fisher)
+    return Line(value, score, mean, spread, fisher)
+
+
+def _scaled_tail(edge: arb, root: arb) -> arb_series:
+    """Return ``exp(z^2) erfc(z)`` at ``z = edge - t / root``, edge > 0, as a series in t."""
+    value = (edge * edge).hypgeom_u(arb(1) / 2, arb(1) / 2) / arb.pi().sqrt()
+    slope = 2 * edge * value - 2 / arb.pi().sqrt()
+    return arb_series([value, -slope / root, (value + edge * slope) / root**2], prec=3)
 
 
 def box(n: Numbers) -> Posterior:
