@@ -72,3 +72,50 @@ def oracle(
         sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
     else:
         typer.echo(summary(document))
+
+
+@app.command()
+def accuracy(
+    family: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only families whose name holds this; can be repeated.")
+    ] = None,
+    quantity: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this quantity (fisher_trace, ...); can be repeated.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small problems at three noise levels.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of data, points and roundings.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write results.json and index.html into this folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
+) -> None:
+    """Measure every oracle against ball arithmetic, in multiples of what float64 could attain.
+
+    Exit status: 0 all below the limit; 1 some are not, or gave no answer; 2 an argument is unusable; 130 interrupted.
+    """
+    # Imported here so that --help answers at once.
+    from afi_verify.bench.accuracy.console import print_table, show_progress
+    from afi_verify.bench.accuracy.page import accuracy_study, misses
+    from afi_verify.bench.accuracy.run import run_accuracy
+    from afi_verify.report.study import write_study
+    from afi_verify.runner import environment
+
+    try:
+        with show_progress(quiet=as_json) as progress:
+            document = run_accuracy(family or (), quantity or (), quick=quick, seed=seed, jobs=jobs, progress=progress)
+        document["environment"] = environment()
+        if report is not None:
+            page = write_study(accuracy_study(document), document, report)
+            typer.echo(f"report: {page}", err=True)
+    except (ValueError, OSError) as error:
+        typer.echo(f"unusable: {error}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted: nothing was written.", err=True)
+        raise typer.Exit(130) from None
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    else:
+        print_table(document)
+    raise typer.Exit(1 if misses(document) else 0)

@@ -59,7 +59,9 @@ def check_estimates(name: str, log_snr: float, seed: int) -> list[EstimateCheck]
         x = alpha * np.array(data) + away * sigma
         inputs = {"x": x, "v": v, "alpha": np.asarray(alpha), "sigma": np.asarray(sigma)}
         right = quantities(case.truth, inputs)
-        posterior = case.oracle._posterior_at(*(widened(value) for value in (x, alpha, sigma)))  # for all quantities
+        posterior = case.oracle._posterior_at(
+            *(widened(np.asarray(value)) for value in (x, alpha, sigma))
+        )  # for all quantities
         for quantity in QUANTITIES:
             estimate = getattr(posterior, quantity)(*((v,) if quantity == "fisher_vector_product" else ()))
             error = np.abs(estimate.value - right[quantity])

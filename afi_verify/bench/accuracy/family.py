@@ -47,7 +47,7 @@ class Points:
 
     def rounded(self, rounder: "RandomRounder") -> "Points":
         """Return the points with every number rounded at random."""
-        changed = {name: rounder(getattr(self, name)) for name in ("x", "v", "alpha", "sigma")}
+        changed: dict[str, Any] = {name: rounder(getattr(self, name)) for name in ("x", "v", "alpha", "sigma")}
         return dataclasses.replace(self, **changed)
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -190,13 +190,27 @@ def widened(parameters: Parameters) -> dict[str, Array]:
 
 def widened_points(points: Points) -> Points:
     """Return the points in longdouble."""
-    numbers = {name: np.asarray(getattr(points, name), dtype=np.longdouble) for name in ("x", "v", "alpha", "sigma")}
+    numbers: dict[str, Any] = {
+        name: np.asarray(getattr(points, name), dtype=np.longdouble) for name in ("x", "v", "alpha", "sigma")
+    }
     return dataclasses.replace(points, **numbers)
 
 
-def worst(found: Sequence[Measurement], *by: str) -> Mapping[tuple[Any, ...], Measurement]:
-    """Return the measurement of the largest multiple in each group."""
-    groups: dict[tuple[Any, ...], Measurement] = {}
+class HasMultiple(Protocol):
+    """What can be compared by its multiple."""
+
+    @property
+    def multiple(self) -> float:
+        """The error in multiples of what is allowed."""
+        ...
+
+
+One = TypeVar("One", bound=HasMultiple)
+
+
+def worst(found: Sequence[One], *by: str) -> Mapping[tuple[Any, ...], One]:
+    """Return the one of the largest multiple in each group."""
+    groups: dict[tuple[Any, ...], One] = {}
     for one in found:
         key = tuple(getattr(one, name) for name in by)
         if key not in groups or one.multiple > groups[key].multiple:

@@ -19,7 +19,7 @@ LABELS = {
 }
 
 
-def accuracy_study(document: Mapping[str, Any], environment: Mapping[str, str]) -> Study:
+def accuracy_study(document: Mapping[str, Any]) -> Study:
     """Arrange the document of :func:`~afi_verify.bench.accuracy.run.run_accuracy` as a page."""
     bad = misses(document)
     answer = (
@@ -46,7 +46,7 @@ def accuracy_study(document: Mapping[str, Any], environment: Mapping[str, str]) 
             _method(),
         ),
         command=COMMAND,
-        environment=dict(environment),
+        environment=dict(document["environment"]),
     )
 
 
@@ -55,7 +55,7 @@ def misses(document: Mapping[str, Any]) -> list[str]:
     lines = []
     for rows, limit in ((document["table"], document["limit"]), (document["estimates"], 1.0)):
         lines += [
-            f"{row['family']}, {LABELS[row['quantity']]}: {_number(row['multiple'])}"
+            f"{row['family']}, {LABELS[row['quantity']]}: {number(row['multiple'])}"
             for row in rows
             if row["multiple"] is None or row["multiple"] >= limit
         ]
@@ -70,7 +70,7 @@ def _table(document: Mapping[str, Any]) -> Section:
     where = [
         (
             f"{row['family']}, {LABELS[row['quantity']]}",
-            _number(row["multiple"]),
+            number(row["multiple"]),
             f"{row['relative_error']:.1e}",
             f"{row['attainable']:.1e}",
             row["size"],
@@ -107,7 +107,7 @@ def _rows(
                 cells.append(Cell("–", "quiet"))
                 continue
             value = by_key[family, quantity]
-            cells.append(Cell(_number(value), "fail" if value is None or value >= limit else ""))
+            cells.append(Cell(number(value), "fail" if value is None or value >= limit else ""))
         rows.append(tuple(cells))
     return tuple(rows)
 
@@ -116,7 +116,7 @@ def _dimensions(document: Mapping[str, Any]) -> Section:
     dimensions = sorted({row["dimension"] for row in document["by_dimension"]})
     values = {(row["family"], row["dimension"]): row["multiple"] for row in document["by_dimension"]}
     rows = tuple(
-        (family, *(_number(values[family, d]) if (family, d) in values else "–" for d in dimensions))
+        (family, *(number(values[family, d]) if (family, d) in values else "–" for d in dimensions))
         for family in dict.fromkeys(row["family"] for row in document["by_dimension"])
     )
     table = Table("Worst multiple by dimension.", ("family", *(f"d={d}" for d in dimensions)), rows)
@@ -183,12 +183,13 @@ def _method() -> Section:
         "How it is measured",
         (
             "The truth comes from other formulas than the oracles', in ball arithmetic with as many bits as a proven "
-            "answer takes: uniform laws from the derivatives of closed forms of log q (error functions, 0F1), Gaussians "
-            "from Woodbury's identity, Diracs from the certified oracle, densities from rigorous integration.",
+            "answer takes: uniform laws from the derivatives of closed forms of log q (error functions, 0F1), "
+            "Gaussians from Woodbury's identity, Diracs from the certified oracle, densities from rigorous "
+            "integration.",
             "Inputs that are rounded: the points, the directions, alpha, sigma and every parameter of the law. For "
-            "Diracs, Gaussians and their mixtures, which compute in float64 itself, also what a verdict rounds: squared "
-            "distances and the posterior mean of Diracs, Mahalanobis distances, diffused covariances, their log "
-            "determinants and the components' scores.",
+            "Diracs, Gaussians and their mixtures, which compute in float64 itself, also what a verdict rounds: "
+            "squared distances and the posterior mean of Diracs, Mahalanobis distances, diffused covariances, their "
+            "log determinants and the components' scores.",
             "Points: noised samples, and points between modes, at boundaries, at centres and 40 sigma away; data as "
             "drawn, moved by 100 in every coordinate, and scaled by 1000. Matrices are compared where d² times the "
             "number of components is at most 5 million.",
@@ -196,7 +197,8 @@ def _method() -> Section:
     )
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Return a multiple with two digits."""
     if value is None:
         return "not a number"
     return f"{value:.2g}" if value < 100 else f"{value:.1e}"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from flint import acb, arb
 
+from afi_verify.bench.accuracy.truths.balls import total
 from afi_verify.bench.accuracy.truths.uniform import Line
 
 
@@ -30,18 +31,17 @@ def line_of_density(pieces: Sequence[Piece], x: arb, alpha: arb, sigma: arb) -> 
         step = alpha * (z - centre)
         return ((2 * noise - step) * step / (2 * variance)).exp()
 
-    def integral(function: Callable[[Any, Piece], Any]) -> arb:
-        total = arb(0)
-        for piece in pieces:
-            inner = [mode + sign * k * width for k in (4, 16, 64, 256) for sign in (-1, 1)] + [mode]
-            even = np.linspace(piece.low, piece.high, 13).tolist()  # of short intervals, integration knows more
-            ends = sorted({*even, *(e for e in inner if piece.low < e < piece.high)})
-            for a, b in itertools.pairwise(ends):
-                total += acb.integral(lambda z, _, piece=piece: function(z, piece), a, b).real
-        return total
+    def integral(function: Callable[[Any], Any], piece: Piece) -> arb:
+        inner = [mode, *(mode + sign * k * width for k in (4, 16, 64, 256) for sign in (-1, 1))]
+        even = np.linspace(piece.low, piece.high, 13).tolist()  # of short intervals, integration knows more
+        ends = sorted({*even, *(e for e in inner if piece.low < e < piece.high)})
+        return total(acb.integral(lambda z, _: function(z), a, b).real for a, b in itertools.pairwise(ends))
 
-    m0, m1, m2 = (integral(lambda z, piece, k=k: (z - centre) ** k * piece.density(z) * weight(z)) for k in range(3))
-    mass = integral(lambda z, piece: piece.density(z))
+    def moment(k: int, piece: Piece) -> arb:
+        return integral(lambda z: (z - centre) ** k * piece.density(z) * weight(z), piece)
+
+    mass = total(integral(piece.density, piece) for piece in pieces)
+    m0, m1, m2 = (total(moment(k, piece) for piece in pieces) for k in range(3))
     shift = m1 / m0
     spread = m2 / m0 - shift * shift
     log_density = (m0 / mass).log() - noise * noise / (2 * variance) - (2 * arb.pi() * variance).log() / 2
