@@ -236,15 +236,18 @@ def _one_of(options: Sequence[Any]) -> st.SearchStrategy[Any]:
     return flags.map(lambda drawn: options[int(scale * sum(itertools.compress(values, drawn)))])
 
 
-def stratified_problems(demand: Demand, rounds: int, seed: int) -> Iterator[Problem]:
+def stratified_problems(demand: Demand, rounds: int, seed: int, *, dimension: int | None = None) -> Iterator[Problem]:
     """Yield ``rounds`` problems of each size, small ones first, with every other choice dealt out evenly.
+
+    With ``dimension``, only of the sizes that have it; ``Demand.dimension`` would give other sizes.
 
     Few random draws leave gaps; here each radius, geometry, offset, schedule and part of the noise range is
     sure to appear about equally often.
     """
     rng = np.random.default_rng([seed, 4])
-    small = [size for size in demand.sizes() if size[1] * size[2] <= _SMALL]
-    sizes = small * rounds + [size for size in demand.sizes() if size not in small for _ in range(rounds)]
+    every = [size for size in demand.sizes() if dimension in (None, size[2])]
+    small = [size for size in every if size[1] * size[2] <= _SMALL]
+    sizes = small * rounds + [size for size in every if size not in small for _ in range(rounds)]
     count = len(sizes)
 
     def dealt(options: Sequence[Any]) -> list[Any]:

@@ -2,19 +2,26 @@
 
 A case that no wrong formula would fail proves nothing. A case's margin is the distance from the truth to the nearest
 wrong formula, in multiples of the limit: below 1 the formula would pass.
+
+``python -m afi_properties.vacuity [float32 [CASES [SEED]]]`` prints, for each claim and dimension, the share of cases
+with a margin above 10.
 """
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Mapping
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from afi_properties.catalogue import CLAIMS
 from afi_properties.claim import Claim
 from afi_properties.judgement import find_truth, margins_of
 from afi_properties.known_jacobian import skew_eps_for
 from afi_properties.precision import PRECISIONS
 from afi_properties.problem import Array, Problem
+from afi_properties.strategies import Demand, stratified_problems
 
 WIDE = 10.0
 """A margin above this is a wide one: the case would also tell a formula that is ten times less wrong."""
@@ -72,6 +79,18 @@ def _summary(dimension: int, cases: list[CaseMargin]) -> MarginSummary:
     )
 
 
+DIMENSIONS = (1, 2, 16, 256, 4096)
+"""Where the margins of each claim are measured, as far as it is checked there."""
+
+
+def problems_in(claim: Claim, dimension: int, count: int, seed: int) -> Iterator[Problem]:
+    """Yield at least ``count`` problems as profile ``ci`` draws them for ``claim``, of the sizes with ``dimension``."""
+    demand = Demand(family=claim.family, largest_dimension=claim.largest_dimension, eps_kinds=claim.eps_kinds)
+    sizes = sum(size[2] == dimension for size in demand.sizes())
+    key = zlib.crc32(f"{seed}/{claim.role}/{claim.family}".encode())
+    return stratified_problems(demand, -(-count // sizes), key, dimension=dimension)
+
+
 def measure(claim: Claim, problem: Problem, dtype: str) -> CaseMargin:
     """Return the margin of ``problem`` for code in float64 or float32 that asks for what the claim names first.
 
@@ -91,3 +110,27 @@ def measure(claim: Claim, problem: Problem, dtype: str) -> CaseMargin:
         skew = skew_eps_for(problem.values["x"], problem.values["sigma"], problem.seed)
     truth = find_truth(claim, values, problem, skew, PRECISIONS[dtype])
     return case_margin(problem.dimension, margins_of(claim, values, skew, truth))
+
+
+_COSTLY = 8  # cases of a mixture in 256 dimensions, each of which takes up to a second
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the table of margins: claim, dimension, cases above 10 of all, the hardest formula to tell."""
+    dtype = arguments[0] if arguments else "float32"
+    count, seed = (int(arguments[k]) if len(arguments) > k else default for k, default in ((1, 40), (2, 0)))
+    for claim in CLAIMS:
+        for dimension in DIMENSIONS:
+            if claim.wrong and dimension <= claim.largest_dimension:
+                costly = claim.family == "gaussian-mixture" and dimension > 16
+                cases = problems_in(claim, dimension, _COSTLY if costly else count, seed)
+                (row,) = summarise(measure(claim, problem, dtype) for problem in cases)
+                print(
+                    f"{claim.role} {claim.family} {dtype} d={dimension}: {row.wide}/{row.cases} above 10, "
+                    f"median {row.median:.3g}, hardest: {row.hardest or '-'}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

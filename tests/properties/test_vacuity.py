@@ -1,17 +1,14 @@
 """The vacuity meter, and what it says of the cases of each claim."""
 
-import zlib
-
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from afi_properties.catalogue import CLAIMS
-from afi_properties.strategies import Demand, arrays, stratified_problems
-from afi_properties.vacuity import WIDE, CaseMargin, case_margin, measure, summarise
+from afi_properties.strategies import Demand, arrays
+from afi_properties.vacuity import DIMENSIONS, CaseMargin, case_margin, measure, problems_in, summarise
 
-DIMENSIONS = (1, 2, 16, 256, 4096)
 ORACLE_CLAIMS = [claim for claim in CLAIMS if claim.wrong]
 QUIET = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
 
@@ -32,30 +29,22 @@ def test_summary_counts_by_dimension():
     assert (two.dimension, two.cases, two.wide, two.telling, two.median, two.hardest) == (2, 3, 1, 3, 3.0, "a")
 
 
-def cases_of(claim, dimension, most):
-    """The sizes of ``dimension`` as profile ci has them, ``most`` problems at least, of another seed than its own."""
-    demand = Demand(family=claim.family, largest_dimension=claim.largest_dimension, eps_kinds=claim.eps_kinds)
-    sizes = [size for size in demand.sizes() if size[2] == dimension]
-
-    class Sizes(Demand):
-        def sizes(self):
-            return tuple(sizes)
-
-    chosen = Sizes(family=claim.family, eps_kinds=claim.eps_kinds)
-    seed = zlib.crc32(f"{claim.role}/{claim.family}".encode())
-    return stratified_problems(chosen, -(-most // len(sizes)), seed)
-
-
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("claim", ORACLE_CLAIMS, ids=lambda claim: f"{claim.role}-{claim.family}")
-def test_half_of_the_cases_or_more_are_far_from_every_wrong_formula_in_every_dimension(claim, dtype):
+def test_half_of_the_cases_or_more_are_far_from_every_wrong_formula_in_every_dimension(claim):
+    # In float64 margins are wider still; `python -m afi_properties.vacuity float64` measures them, and more cases.
     for dimension in DIMENSIONS:
-        if dimension > claim.largest_dimension:
-            continue
-        # Mixtures in 256 dimensions take up to a second each.
-        most = 8 if claim.family == "gaussian-mixture" and dimension > 16 else 24
-        (summary,) = summarise(measure(claim, problem, dtype) for problem in cases_of(claim, dimension, most))
-        assert summary.wide >= summary.cases / 2, (dimension, summary, WIDE)
+        if dimension <= claim.largest_dimension:
+            costly = claim.family == "gaussian-mixture" and dimension > 16
+            cases = problems_in(claim, dimension, 4 if costly else 16, seed=0)
+            (summary,) = summarise(measure(claim, problem, "float32") for problem in cases)
+            assert summary.wide >= summary.cases / 2, (dimension, summary)
+
+
+@pytest.mark.parametrize("claim", ORACLE_CLAIMS[::5], ids=lambda claim: f"{claim.role}-{claim.family}")
+def test_margins_are_wider_in_float64(claim):
+    for problem in problems_in(claim, 2, 12, seed=0):
+        wide, narrow = measure(claim, problem, "float64"), measure(claim, problem, "float32")
+        assert wide.margin >= narrow.margin or wide.margin < 1
 
 
 @pytest.mark.parametrize("family", ["dirac", "gaussian-mixture"])
