@@ -112,7 +112,6 @@ def _simplify(demand: Demand, examine: Examine, findings: Sequence[Finding], kin
 def _simpler(demand: Demand, choices: Choices) -> Iterator[Choices]:
     """Yield choices that are simpler in one respect."""
     options: dict[str, Sequence[object]] = {
-        "sizes": demand.sizes(),
         "spread": (False,),
         "strided": (False,),
         "weights": ("uniform",),
@@ -123,11 +122,23 @@ def _simpler(demand: Demand, choices: Choices) -> Iterator[Choices]:
         "log_snr": (0.0, 2.0, -2.0, 5.0, -5.0),
         "fine": (False,),
     }
+    for sizes in _smaller(demand, choices.sizes):
+        yield dataclasses.replace(choices, sizes=sizes)
     for name, values in options.items():
         for value in values:
             if value == getattr(choices, name):
                 break  # what follows is not simpler
             yield dataclasses.replace(choices, **{name: value})  # type: ignore[arg-type]
+
+
+def _smaller(demand: Demand, sizes: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
+    """Yield smaller sizes: first those of the demand, then some between them."""
+    b, n, d = sizes
+    half = [(1, n, d), (b, n // 2, d), (b, n, d // 2), (b, n - 1, d), (b, n, d - 1)]
+    for smaller in (*demand.sizes(), *half):
+        fits = min(smaller) >= 1 and demand.dimension in (None, smaller[2])
+        if fits and math.prod(smaller) < math.prod(sizes):
+            yield smaller
 
 
 def _size(finding: Finding) -> int:
