@@ -1,5 +1,6 @@
 """Products with the Jacobian of epsilon by unusual routes through torch."""
 
+import numpy as np
 import torch
 
 from tests.zoo.innocent import innocent
@@ -60,19 +61,29 @@ def jvp_from_a_full_jacobian(x, v, t, sigma, eps_fn):
     return (jacobian @ v[:, :, None])[:, :, 0] / sigma
 
 
-@innocent("trace-of-jacfwd", "fisher_trace_autodiff", "the diagonal of jacfwd under vmap", backend="torch")
+@innocent(
+    "trace-of-jacfwd", "fisher_trace_autodiff", "the diagonal of jacfwd under vmap", backend="torch", event_shape=(64,)
+)
 def trace_of_jacfwd(x, t, sigma, eps_fn):
     jacobian = torch.vmap(torch.func.jacfwd(lambda point: eps_fn(point, t)))(x)
     return torch.einsum("bii->b", jacobian) / sigma
 
 
-@innocent("trace-by-basis-vectors", "fisher_trace_autodiff", "one backward pass per coordinate", backend="torch")
+@innocent(
+    "trace-by-basis-vectors",
+    "fisher_trace_autodiff",
+    "one backward pass per coordinate",
+    backend="torch",
+    event_shape=(4, 8),
+)
 def trace_by_basis_vectors(x, t, sigma, eps_fn):
     points = x.clone().requires_grad_()
     eps = eps_fn(points, t)
-    return (
-        sum(torch.autograd.grad(eps[:, k].sum(), points, retain_graph=True)[0][:, k] for k in range(x.shape[1])) / sigma
-    )
+    diagonal = [
+        torch.autograd.grad(eps[(slice(None), *k)].sum(), points, retain_graph=True)[0][(slice(None), *k)]
+        for k in np.ndindex(x.shape[1:])
+    ]
+    return torch.stack(diagonal).sum(dim=0) / sigma
 
 
 @innocent(
@@ -80,6 +91,7 @@ def trace_by_basis_vectors(x, t, sigma, eps_fn):
     "fisher_trace_autodiff",
     "Hutchinson over all columns of a Hadamard-like orthogonal matrix: exact, not random",
     backend="torch",
+    event_shape=(24,),
 )
 def trace_with_orthogonal_probes(x, t, sigma, eps_fn):
     d = x.shape[1]

@@ -14,7 +14,12 @@ def complex_step_jvp(x, v, t, sigma, eps_fn):
     return (stepped.imag / TINY / sigma).astype(x.dtype)
 
 
-@innocent("complex-step-trace", "fisher_trace_autodiff", "each diagonal entry of J by a complex step of its own")
+@innocent(
+    "complex-step-trace",
+    "fisher_trace_autodiff",
+    "each diagonal entry of J by a complex step of its own",
+    event_shape=(20,),
+)
 def complex_step_trace(x, t, sigma, eps_fn):
     total = np.zeros(len(x))
     for k in range(x.shape[1]):
