@@ -47,10 +47,10 @@ def replay_script(subject: Subject, finding: Finding) -> str:
     """Return a Python script that calls the function on these numbers and compares; no afi-verify needed."""
     handed, adapter, claim = finding.handed, subject.adapter, subject.provided.claim
     needed = _needed(subject, handed.values)
-    arrays = "\n".join(f"{name} = {_literal(value)}" for name, value in needed.items())
+    arrays = "\n".join(f"{name} = {literal(value)}" for name, value in needed.items())
     skew = ""
     if handed.skew is not None:
-        skew = "\n".join(f"skew_{name} = {_literal(getattr(handed.skew, name))}" for name in ("p", "q", "centre"))
+        skew = "\n".join(f"skew_{name} = {literal(getattr(handed.skew, name))}" for name in ("p", "q", "centre"))
     return _SCRIPT.substitute(
         case=repr(finding.problem),
         role=claim.role,
@@ -66,9 +66,10 @@ def replay_script(subject: Subject, finding: Finding) -> str:
         statement=claim.statement,
         arrays=arrays,
         skew=skew,
-        expected=_literal(finding.truth.answer),
-        attainable=_literal(finding.truth.attainable),
+        expected=literal(finding.truth.answer),
+        attainable=literal(finding.truth.attainable),
         functions=_functions(subject, handed.skew is not None),
+        loading=LOADING,
         parameters=", ".join(repr(name) for name in sorted(subject.provided.parameters)),
     )
 
@@ -89,7 +90,8 @@ def _functions(subject: Subject, skew: bool) -> str:
     return "from typing import Any\n\n\n" + "\n\n".join(sources) + "\n\n" + definition
 
 
-def _literal(value: Array) -> str:
+def literal(value: Array) -> str:
+    """Return an array as source code, exactly."""
     numbers = " ".join(float(number).hex() for number in np.asarray(value, dtype=np.float64).ravel())
     return f"numbers({tuple(value.shape)}, {numbers!r})"
 
@@ -134,45 +136,7 @@ def eps_fn(x, t):
 head_fn = None
 '''
 
-_SCRIPT = Template('''"""Replays a counterexample: $role of $adapter.
-
-$case
-What must hold: $statement
-
-Needs NumPy, what the implementation needs, and the implementation itself; not afi-verify.
-Usage: python replay.py [adapter.py]; exit status 1 if the answer is wrong again, 0 if it is right.
-"""
-
-import importlib
-import importlib.util
-import inspect
-import os
-import sys
-import types
-
-import numpy as np
-
-SOURCE = sys.argv[1] if len(sys.argv) > 1 else $source
-NAME, ROLE, GAUSSIAN = $name, "$role", $gaussian
-BACKEND, DTYPE, DEVICE = $backend, $dtype, $device
-EVENT_SHAPE, PER_SAMPLE_NOISE = $event_shape, $per_sample
-LIMIT = 16  # in multiples of the attainable error
-
-
-def numbers(shape, text):
-    return np.array([float.fromhex(word) for word in text.split()]).reshape(shape)
-
-
-# The numbers handed over, exactly.
-$arrays
-$skew
-
-# The truth, and the error that is attainable in this precision, per point.
-expected = $expected
-attainable = $attainable
-
-
-class Adapter:
+LOADING = '''class Adapter:
     """Stands in for afi_verify.Adapter: remembers the functions."""
 
     functions = {}
@@ -191,11 +155,13 @@ class Adapter:
         pass
 
 
-def load_function():
+def load_function(role):
     if SOURCE.endswith(".py"):
         if not os.path.exists(SOURCE):
             print("there is no", SOURCE, "here; give its path: python replay.py path/to/adapter.py", file=sys.stderr)
             sys.exit(2)
+        if Adapter.functions:
+            return Adapter.functions[NAME, DTYPE, role, GAUSSIAN]
         stand_in = types.ModuleType("afi_verify")
         stand_in.verify = stand_in.parametrize_with_checks = lambda *args, **kwargs: None
         stand_in.Adapter = Adapter
@@ -203,10 +169,10 @@ def load_function():
         sys.path.insert(0, SOURCE.rpartition("/")[0] or ".")
         spec = importlib.util.spec_from_file_location("adapter_under_test", SOURCE)
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        return Adapter.functions[NAME, DTYPE, ROLE, GAUSSIAN]
+        return Adapter.functions[NAME, DTYPE, role, GAUSSIAN]
     adapters = importlib.import_module(SOURCE).ADAPTERS  # an implementation that comes with afi-verify
     adapter = next(a for a in adapters if (a.name, a.dtype) == (NAME, DTYPE))
-    return adapter.functions[ROLE, "gaussian-mixture" if GAUSSIAN else "dirac"].function
+    return adapter.functions[role, "gaussian-mixture" if GAUSSIAN else "dirac"].function
 
 
 if BACKEND == "torch":
@@ -255,7 +221,48 @@ else:
 
     tanh = xp.tanh
 
-WIDE_ALPHA, WIDE_SIGMA = (wide(a if PER_SAMPLE_NOISE else a[0]) for a in (alpha, sigma))
+'''
+"""The part of a script that finds the functions under test, and makes and reads arrays of their library."""
+
+_SCRIPT = Template('''"""Replays a counterexample: $role of $adapter.
+
+$case
+What must hold: $statement
+
+Needs NumPy, what the implementation needs, and the implementation itself; not afi-verify.
+Usage: python replay.py [adapter.py]; exit status 1 if the answer is wrong again, 0 if it is right.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import types
+
+import numpy as np
+
+SOURCE = sys.argv[1] if len(sys.argv) > 1 else $source
+NAME, ROLE, GAUSSIAN = $name, "$role", $gaussian
+BACKEND, DTYPE, DEVICE = $backend, $dtype, $device
+EVENT_SHAPE, PER_SAMPLE_NOISE = $event_shape, $per_sample
+LIMIT = 16  # in multiples of the attainable error
+
+
+def numbers(shape, text):
+    return np.array([float.fromhex(word) for word in text.split()]).reshape(shape)
+
+
+# The numbers handed over, exactly.
+$arrays
+$skew
+
+# The truth, and the error that is attainable in this precision, per point.
+expected = $expected
+attainable = $attainable
+
+
+$loadingWIDE_ALPHA, WIDE_SIGMA = (wide(a if PER_SAMPLE_NOISE else a[0]) for a in (alpha, sigma))
 
 $functions
 
@@ -277,7 +284,7 @@ for parameter in [$parameters]:
         value = array(value)
     arguments[parameter] = value
 
-answer = plain(load_function()(**arguments)).reshape(expected.shape)
+answer = plain(load_function(ROLE)(**arguments)).reshape(expected.shape)
 error = np.sqrt(((answer - expected) ** 2).reshape(len(expected), -1).sum(axis=1)) / attainable
 print("returned:", answer, "expected:", expected, sep="\\n")
 print("error, in multiples of the attainable, per point:", error)

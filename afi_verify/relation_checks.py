@@ -18,7 +18,8 @@ from afi_verify.examination import Kind
 from afi_verify.handing import Subject
 from afi_verify.outcome import VERDICTS, acquit, result_of, weightiest
 from afi_verify.planning import Check, Plan, teams
-from afi_verify.relation_examination import RelationFinding, Team, examine_relation
+from afi_verify.relation_examination import RelationFinding, examine_relation
+from afi_verify.relation_team import Team
 from afi_verify.results import CheckResult, Counterexample
 
 LOG_SNRS = (0, -3, 3, -6, 6)
@@ -150,5 +151,5 @@ def _describe(finding: RelationFinding) -> Counterexample:
         log_snr=float(problem.log_snr[point]),
         error=error,
         message=finding.message,
-        script="",
+        script=finding.script(),
     )

@@ -1,7 +1,7 @@
 """One relation, one adapter's functions, one problem: the two sides agree, or not, or only digits were lost."""
 
 import dataclasses
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from afi_properties.judgement import LIMIT
 from afi_properties.known_jacobian import SkewEps, skew_eps_for
 from afi_properties.precision import PRECISIONS
 from afi_properties.problem import Array, Problem
-from afi_properties.relation import Question, Relation, Sides, only
+from afi_properties.relation import Relation, Sides, only
 from afi_properties.relation_tolerance import (
     Oracle,
     Tolerance,
@@ -19,9 +19,8 @@ from afi_properties.relation_tolerance import (
 )
 from afi_verify.errors import BrokenAnswerError
 from afi_verify.examination import Kind
-from afi_verify.handing import Subject, call, round_problem
-
-_DERIVED = frozenset({"alpha_bar", "eps", "eps_fn", "head", "head_fn"})
+from afi_verify.relation_replay import replay_script
+from afi_verify.relation_team import Implementation, Team
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,6 +33,7 @@ class RelationFinding:
     message: str  # empty when right
     errors: Array  # (B,) in multiples of the attainable
     margins: Mapping[str, Array]  # by mistake, (B,)
+    script: Callable[[], str] = lambda: ""  # writes the script that replays it; empty where it would not fit
 
     @property
     def worst(self) -> float:
@@ -44,51 +44,6 @@ class RelationFinding:
     def worst_point(self) -> int:
         """Index of the point with the largest error."""
         return int(np.nanargmax(self.errors)) if not np.isnan(self.errors).all() else 0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Team:
-    """The functions of one adapter, by role, that a relation ties to one another."""
-
-    relation: Relation
-    roles: tuple[str, ...]
-    subjects: Mapping[str, Subject]
-
-    @property
-    def dtype(self) -> str:
-        """The precision that the adapter claims."""
-        return self.subjects[self.roles[0]].dtype
-
-    @property
-    def handed(self) -> dict[str, frozenset[str]]:
-        """Which derived numbers each function asks for, by role."""
-        return {role: self.subjects[role].provided.parameters & _DERIVED for role in self.roles}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Implementation:
-    """The functions under test, as an :data:`~afi_properties.relation.Ask`."""
-
-    team: Team
-    dtype: str
-    skew: SkewEps | None
-
-    def __call__(self, role: str, question: Question) -> Array:
-        """Return the answer for a role.
-
-        Raises
-        ------
-        BrokenAnswerError
-            If the function raises, changes an argument, or returns something that is not an answer.
-        """
-        subject = self.team.subjects[role]
-        handed = round_problem(subject, question)
-        if self.skew is not None:  # the same function at every point that is asked about
-            handed = dataclasses.replace(handed, skew=self.skew)
-        try:
-            return np.asarray(call(subject, handed, self.dtype), dtype=np.float64)
-        except BrokenAnswerError as error:
-            raise BrokenAnswerError(f"{role}: {error}") from error
 
 
 def examine_relation(team: Team, problem: Problem) -> RelationFinding:
@@ -115,12 +70,20 @@ def examine_relation(team: Team, problem: Problem) -> RelationFinding:
     if not bad.any():
         return _finding(team, problem, Kind.RIGHT, "", errors, margins)
     message = _words(relation, sides, int(np.argmax(errors)))
+
+    def finding(kind: Kind, message: str) -> RelationFinding:
+        found = _finding(team, problem, kind, message, errors, margins)
+        point = found.worst_point
+        return dataclasses.replace(
+            found, script=lambda: replay_script(implementation, problem, point, tolerance.attainable[point])
+        )
+
     if np.isfinite(sides.difference).all():
         message += f", apart by {errors.max():.3g} times what {team.dtype} can attain"
         right = _where_right(team, problem, implementation, sides, tolerance, bad)
         if right is not None:
-            return _finding(team, problem, Kind.INACCURATE, f"{message}, but {right}.", errors, margins)
-    return _finding(team, problem, Kind.WRONG, f"{message}.", errors, margins)
+            return finding(Kind.INACCURATE, f"{message}, but {right}.")
+    return finding(Kind.WRONG, f"{message}.")
 
 
 def _finding(

@@ -1,15 +1,21 @@
 """Relations: each notices what is wrong without an oracle, and none accuses functions that are right."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from afi_properties.catalogue import RELATIONS
 from afi_verify import Adapter, UnusableError, verify
+from afi_verify.loading import load_adapters
 from afi_verify.results import Verdict
 from afi_verify.shipped import ADAPTERS
 from tests.relations.unknown_models import ATOMS, INNOCENT, PRIOR, ExactModel, adapter_of, exact
 from tests.relations.wrong_relations import WRONG, adapter
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 ACCUSING = (Verdict.FAIL, Verdict.ERROR, Verdict.INACCURATE)
 
 
@@ -112,3 +118,28 @@ def test_unknown_data_need_a_dimension():
 def test_an_unknown_model_is_refused():
     with pytest.raises(UnusableError, match="Did you mean 'network'"):
         Adapter("mine", model="netwrok")
+
+
+@pytest.mark.parametrize(
+    ("family", "change"),
+    [
+        ("unknown_data", ("- alpha**2 / sigma**4 * product", "- alpha**2 / sigma**3 * product")),
+        ("unknown_data", ("return v / sigma**2", "return v * abs(v) / sigma**2")),
+        ("correct", ("return x.shape[1] / sigma**2", "return x.shape[1] / sigma")),
+    ],
+)
+def test_the_script_replays_a_violation_and_acquits_the_right_function(tmp_path, family, change):
+    right = (EXAMPLES / f"{family}.py").read_text()
+    for name, text in {"right.py": right, "wrong.py": right.replace(*change)}.items():
+        (tmp_path / name).write_text(text)
+    assert right != right.replace(*change)
+    report = verify(*load_adapters(str(tmp_path / "wrong.py")), scenarios=["no-oracle"])
+    scripts = [c.simplest.script for c in report.results.checks if c.verdict is Verdict.FAIL and c.simplest.script]
+    assert scripts
+    for script in scripts:
+        (tmp_path / "replay.py").write_text(script)
+        status = {
+            name: subprocess.run([sys.executable, tmp_path / "replay.py", tmp_path / name], check=False).returncode
+            for name in ("wrong.py", "right.py")
+        }
+        assert status == {"wrong.py": 1, "right.py": 0}
