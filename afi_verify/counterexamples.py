@@ -262,7 +262,7 @@ expected = $expected
 attainable = $attainable
 
 
-$loadingWIDE_ALPHA, WIDE_SIGMA = (wide(a if PER_SAMPLE_NOISE else a[0]) for a in (alpha, sigma))
+${loading}WIDE_ALPHA, WIDE_SIGMA = (wide(a if PER_SAMPLE_NOISE else a[0]) for a in (alpha, sigma))
 
 $functions
 

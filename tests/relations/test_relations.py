@@ -60,6 +60,14 @@ def test_shipped_implementations_satisfy_every_relation(shipped):
     assert [check.message for check in checks.values() if check.verdict is not Verdict.PASS] == []
 
 
+@pytest.mark.parametrize("file", ["correct", "correct_torch", "images", "unknown_data"])
+def test_right_examples_satisfy_every_relation(file):
+    for subject in load_adapters(str(EXAMPLES / f"{file}.py")):
+        checks = related(subject)
+        assert checks
+        assert [check.message for check in checks.values() if check.verdict is not Verdict.PASS] == []
+
+
 SAMPLES = ATOMS[np.random.default_rng(0).choice(len(ATOMS), 4000, p=PRIOR)]
 
 
