@@ -119,3 +119,37 @@ def accuracy(
     else:
         print_table(document)
     raise typer.Exit(1 if misses(document) else 0)
+
+
+@app.command()
+def statistics(
+    repetitions: Annotated[int, typer.Option(min=1, help="Of each experiment.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write results.json and index.html into this folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
+) -> None:
+    """Count the false alarms and the misses of the sequential tests.
+
+    Exit status: 0 no stated rate was exceeded; 1 one was; 2 an argument is unusable.
+    """
+    from afi_verify.bench import statistics as bench
+    from afi_verify.report.study import write_study
+    from afi_verify.runner import environment
+
+    def listen(what: str) -> None:
+        if not as_json:
+            typer.echo(what, err=True)
+
+    document = bench.run_statistics(repetitions, seed, listen)
+    if report is not None:
+        command = f"afi-verify bench statistics --repetitions {repetitions} --seed {seed} --report {report}"
+        try:
+            listen(f"report: {write_study(bench.make_study(document, command, environment()), document, report)}")
+        except OSError as error:
+            typer.echo(f"unusable: {error}", err=True)
+            raise typer.Exit(UNUSABLE) from None
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    raise typer.Exit(int(not bench.kept(document)))

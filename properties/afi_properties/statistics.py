@@ -29,9 +29,11 @@ FALSE_ALARM = 1e-6
 MISS = 0.005
 """The probability that a bias of the size to be detected is called none, in each direction."""
 
-_STEPS = 93.0
-"""Answers that decide, in units of variance over squared bias. With y = sqrt(steps) the evidence against a bias of the
-size to be detected is near y^2 / 2 - 2.6 y in 995 of 1,000 cases; 93 leaves 21.4 = log of 2e9."""
+_LARGEST_STEP = 0.5
+"""Of the evidence, in standard deviations that are claimed: with larger ones Catoni's function loses too much."""
+
+_QUANTILE = 2.6
+"""The evidence is lower than expected by more than so many of its standard deviations in 1 of 200 cases."""
 
 _STAKES = np.array([0.02, 0.1, 0.5])
 """Fractions that are bet on the variable being larger than claimed; a mixture of them serves for small excess and for
@@ -75,7 +77,9 @@ class BiasTest:
             raise ValueError("the allowance must be less than the bias that is to be detected")
         if not (self.variance > 0).all() or not np.isfinite(self.variance).all():
             raise ValueError("the variance must be positive and finite")
-        self._stake = (self.bias - self.allowance) / self.variance
+        # Per standard deviation that is claimed: the distance between no bias and the bias, and what is staked on it.
+        self._step = np.minimum((self.bias - self.allowance) / np.sqrt(self.variance), _LARGEST_STEP)
+        self._stake = self._step / np.sqrt(self.variance)
         self._against_none = np.zeros((2, len(self.truth)))  # evidence against "no bias": too high, too low
         self._against_bias = np.zeros((2, len(self.truth)))  # evidence against a bias: up, down
         self._against_variance = np.zeros((len(_STAKES), len(self.truth)))
@@ -83,8 +87,18 @@ class BiasTest:
 
     @property
     def budget(self) -> int:
-        """Answers after which a bias of the size to be detected is found with the stated power."""
-        return math.ceil(_STEPS * float((self.variance / (self.bias - self.allowance) ** 2).max()))
+        """Answers after which a bias of the size to be detected is found with the stated power.
+
+        For nearly normal answers of the largest variance that is claimed: n of them with step s then give evidence of
+        ``n s^2 (1 - s^2) / 2`` with standard deviation ``s sqrt(n)``.
+        """
+        kept = 1 - self._step**2
+        roots = (_QUANTILE + np.sqrt(_QUANTILE**2 + 2 * self._threshold * kept)) / kept
+        return math.ceil(float(((roots / self._step) ** 2).max()))
+
+    @property
+    def _threshold(self) -> float:
+        return math.log(3 * len(self.truth) / self.false_alarm)
 
     def add(self, answers: Array) -> Outcome:
         """Take in independent answers, shape (n, B), and say what all so far decide."""
@@ -103,12 +117,11 @@ class BiasTest:
     @property
     def outcome(self) -> Outcome:
         """What the answers so far decide."""
-        threshold = math.log(3 * len(self.truth) / self.false_alarm)
         mixed = np.logaddexp.reduce(self._against_variance, axis=0) - math.log(len(_STAKES))
         # The evidence of a mean against a variance that was exceeded is no evidence: the variance comes first.
-        if (mixed >= threshold).any() and not (self._against_none >= threshold).any():
+        if (mixed >= self._threshold).any() and not (self._against_none >= self._threshold).any():
             return Outcome.SCATTERED
-        if (self._against_none >= threshold).any():
+        if (self._against_none >= self._threshold).any():
             return Outcome.BIASED
         return Outcome.RIGHT if (self._against_bias >= -math.log(MISS)).all() else Outcome.OPEN
 
