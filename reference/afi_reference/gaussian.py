@@ -64,11 +64,29 @@ class _Component:
         return -self.alpha * _times(self.covariance, self.score(x))
 
     def posterior_covariance(self) -> Array:
-        """``sigma^2 Sigma C^-1``: the form without a difference, so that nothing cancels at high SNR."""
+        """``sigma^2 Sigma C^-1``, or what it is where the data are wider than the noise in every direction.
+
+        That is ``(sigma / alpha)^2 (I - sigma^2 C^-1)``, a small number from the identity: the product of a large and
+        a small matrix would multiply the rounding of the inverse.
+        """
         if self.covariance.ndim == 1:
             return np.diag(self.sigma**2 * self.covariance * self.precision)
+        if self._is_wide():
+            rest = np.eye(len(self.mean)) - self.sigma**2 * self.precision
+            return (self.sigma / self.alpha) ** 2 * rest
         product = self.sigma**2 * (self.covariance @ self.precision)
         return (product + product.T) / 2
+
+    def posterior_covariance_trace(self) -> Array:
+        if self._is_wide():
+            return (self.sigma / self.alpha) ** 2 * (len(self.mean) - self.sigma**2 * self.precision_trace())
+        return self.sigma**2 * _product_trace(self.covariance, self.precision)
+
+    def _is_wide(self) -> bool:
+        """Whether no eigenvalue of ``sigma^2 C^-1`` is above 1/2, by a norm that bounds them."""
+        if self.covariance.ndim == 1:
+            return False
+        return bool(self.sigma**2 * np.abs(self.precision).sum(axis=1).max() <= 0.5)
 
     def precision_matrix(self) -> Array:
         return np.diag(self.precision) if self.precision.ndim == 1 else self.precision
@@ -199,7 +217,7 @@ class GaussianMixture:
         """``E[|x_0|^2 | x_t = x]``, shape (B,) (Prop. 6, times d)."""
 
         def second_moment(p: _Posterior) -> Array:
-            traces = np.stack([(c.sigma**2 * _product_trace(c.covariance, c.precision)) for c in p.components])
+            traces = np.stack([c.posterior_covariance_trace() for c in p.components])
             mean, centred = p.means()
             squares = np.stack([(m * m).sum(axis=1) for m in centred], axis=1)
             return p.weights @ traces + (p.weights * squares).sum(axis=1) + (mean * mean).sum(axis=1)

@@ -198,7 +198,7 @@ def low_rank_places(rng: np.random.Generator, p: Parameters, alpha: float, sigma
     return {
         "noised": alpha * (spanned + np.sqrt(diagonal[0]) * rng.standard_normal(d)) + sigma * noise,
         "in the span": alpha * spanned,
-        "at the mean" if len(means) == 1 else "between": alpha * means[:2].mean(axis=0),
+        "near the mean" if len(means) == 1 else "between": alpha * means[:2].mean(axis=0) + 0.1 * sigma * noise,
         "far": alpha * means[0] + FAR * reach * noise,
     }
 

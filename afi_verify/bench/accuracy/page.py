@@ -36,6 +36,7 @@ def accuracy_study(document: Mapping[str, Any]) -> Study:
             "is given in multiples of the attainable: what random roundings of the inputs to float64 move the true "
             "answer by, plus one rounding of the answer, both in norm. Quadrature answers for its own estimate: the "
             "true error over the stated one, below 1."
+            + (" This is a quick run: small problems at three noise levels." if document["quick"] else "")
         ),
         sections=(
             _table(document),
@@ -45,7 +46,7 @@ def accuracy_study(document: Mapping[str, Any]) -> Study:
             *_problems(document),
             _method(),
         ),
-        command=COMMAND,
+        command=COMMAND + (" --quick" if document["quick"] else ""),
         environment=dict(document["environment"]),
     )
 
