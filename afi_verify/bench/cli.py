@@ -153,3 +153,13 @@ def statistics(
     if as_json:
         sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
     raise typer.Exit(int(not bench.kept(document)))
+
+
+@app.command()
+def certified(
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the points.")] = 0,
+) -> None:
+    """Time the certified trace and operator on the digits, one point per log-SNR from -20 to 20, as JSON."""
+    from afi_verify.bench.certified import run_certified_bench
+
+    sys.stdout.write(json.dumps(run_certified_bench(seed), indent=1, allow_nan=False) + "\n")

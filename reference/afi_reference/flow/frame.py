@@ -10,6 +10,10 @@ from afi_reference.distribution import Array, Distribution
 from afi_reference.flow.level import Level
 from afi_reference.gaussian import GaussianMixture
 
+# The curvature of a density, in units of that of the noise, from which on it tells the density's scale. It tends to 1
+# with growing noise, whatever the data.
+_NOTICEABLE = 1e-2
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frame:
@@ -81,11 +85,15 @@ class Frame:
         return float(self.distribution.log_density((z + self.offset)[None], 1.0, ratio)[0])
 
     def _width(self, z: Array, ratio: float) -> float:
-        curvature = np.abs(np.linalg.eigvalsh(self.fisher(z, ratio).astype(np.float64))).max()
-        # Where the density has an inflection the curvature vanishes, and its slope tells the scale.
-        slope = float(np.square(self.score(z, ratio)).mean())
-        inverse_square = max(float(curvature), slope)
-        return math.sqrt(max(0.0, 1 / inverse_square - ratio**2))
+        # Inside of a box, say, the density is flat to the last digit, and more noise must tell how far that goes.
+        while True:
+            curvature = np.abs(np.linalg.eigvalsh(self.fisher(z, ratio).astype(np.float64))).max()
+            # Where the density has an inflection the curvature vanishes, and its slope tells the scale.
+            slope = float(np.square(self.score(z, ratio)).mean())
+            inverse_square = max(float(curvature), slope)
+            if inverse_square * ratio**2 > _NOTICEABLE:
+                return math.sqrt(max(0.0, 1 / inverse_square - ratio**2))
+            ratio *= 2
 
 
 def _moved(distribution: Distribution, origin: Array) -> Distribution | None:

@@ -1,5 +1,6 @@
 """Integration of initial value problems: explicit of high order, implicit where that would crawl."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ _MILD_RATE = 100.0
 _STEPS_BETWEEN_CHECKS = 8
 # An implicit step is of order 5 only, and its rounding is that of the rate: what it can and need attain.
 _IMPLICIT_SLACK = 1e3
+_LARGEST_EXPONENT = 700.0
 
 
 class FlowError(RuntimeError):
@@ -32,11 +34,14 @@ class Problem:
     jacobian
         The Jacobian of the slope by y, shape (n, n), from the gradient. Parts that couple y to what does not
         react on it may be left out: Newton's method still converges, and to the same solution.
+    sizes
+        Of ``(rho, y)``: what an absolute error of an implicit step is measured in, a number or shape (n,).
     """
 
     slope: Callable[[float, Array], Array]
     gradient: Callable[[float, Array], Array]
     jacobian: Callable[[Array], Array]
+    sizes: Callable[[float, Array], Array | float] = lambda rho, y: 1.0
 
 
 class Integrator:
@@ -52,12 +57,29 @@ class Integrator:
         that.
     max_evaluations
         Of the slope, for all problems that this object integrates.
+
+    Attributes
+    ----------
+    evaluations
+        Of the slope, so far.
+    was_stiff
+        Whether any implicit step was taken.
+    growth
+        How much a difference may have grown, at most, on the way of the last problem: ``exp`` of the integral of the
+        positive part of the flow's largest rate of expansion (its logarithmic norm), which is looked at now and then.
     """
 
     def __init__(self, tolerance: float, max_evaluations: int) -> None:
         self.tolerance = tolerance
         self.max_evaluations = max_evaluations
         self.evaluations = 0
+        self.was_stiff = False
+        self._log_growth = 0.0
+
+    @property
+    def growth(self) -> float:
+        """See the class."""
+        return math.exp(min(self._log_growth, _LARGEST_EXPONENT))
 
     def __call__(self, problem: Problem, start: float, end: float, state: Array) -> Array:
         """Return the state at ``end``, of the shape of ``state`` (n,) at ``start``; either may be larger.
@@ -68,6 +90,7 @@ class Integrator:
             If it takes too many evaluations, or steps below the spacing of floats.
         """
         rho, stiff = start, False
+        self._log_growth = 0.0
         while rho != end:
             rho, state = self._integrate(problem, rho, end, state, stiff=stiff)
             stiff = not stiff
@@ -87,6 +110,7 @@ class Integrator:
             return problem.slope(rho, y)
 
         if stiff:
+            self.was_stiff = True
             tolerance = _IMPLICIT_SLACK * self.tolerance
             solver = Radau(
                 slope,
@@ -94,19 +118,24 @@ class Integrator:
                 state,
                 end,
                 rtol=tolerance,
-                atol=tolerance,
+                atol=tolerance * problem.sizes(start, state),
                 jac=lambda rho, y: problem.jacobian(problem.gradient(rho, y)),
             )
         else:
             solver = DOP853(slope, start, state, end, rtol=self.tolerance, atol=self.tolerance)
-        steps = 0
+        steps, looked_at, expansion = 0, start, 0.0
         while solver.status == "running":
             message = solver.step()
             steps += 1
             if solver.status == "failed":
                 raise FlowError(_message(start, end, solver.t, self.evaluations, message))
-            if solver.status == "running" and steps % _STEPS_BETWEEN_CHECKS == 0:
+            if solver.status == "finished" or steps % _STEPS_BETWEEN_CHECKS == 0:
                 rates = -solver.direction * np.linalg.eigvalsh(problem.gradient(solver.t, solver.y))
+                before, expansion = expansion, max(0.0, -float(rates.min()))
+                self._log_growth += max(before, expansion) * abs(solver.t - looked_at)
+                looked_at = solver.t
+                if solver.status == "finished":
+                    break
                 if rates.max() < _MILD_RATE if stiff else rates.max() > _STIFF_RATE:
                     break
         return solver.t, solver.y
@@ -115,7 +144,7 @@ class Integrator:
 def _message(start: float, end: float, stopped: float, evaluations: int, reason: str) -> str:
     return (
         f"the flow from log-SNR {-2 * start:.4g} to {-2 * end:.4g} was stopped at {-2 * stopped:.4g} after "
-        f"{evaluations} evaluations: {reason}. The usual cause: the point lies between atoms thousands of noise "
-        "scales apart, where next to no probability is and the flow is stiffer than float64 resolves. Start "
-        "where q_t has its mass, or at a smaller log-SNR, or raise max_evaluations."
+        f"{evaluations} evaluations: {reason}. The usual cause: the point lies between atoms tens of thousands of "
+        "noise scales apart, where next to no probability is and the flow is stiff. Start where q_t has its mass, "
+        "or at a smaller log-SNR, or raise max_evaluations."
     )

@@ -44,7 +44,7 @@ class FlowOracle:
     distribution: Distribution
     schedule: Schedule
     closed_form: bool = True
-    max_evaluations: int = 30_000
+    max_evaluations: int = 200_000
 
     def transport(self, x: Array, t_start: float, t_end: float) -> FlowResult:
         """Follow the flow: where it takes ``x`` (B, d) from ``t_start`` to ``t_end`` (eq. 21).
