@@ -43,7 +43,7 @@ CONSTRAINED = {
     "p_11": Fraction(3, 2),
     "p_22": Fraction(5, 3),
     "p_12": Fraction(-2, 3),
-    "t": Fraction(1, 3),
+    "t": Fraction(2, 5),
     "alpha_T": Fraction(1, 4),
     "N": Fraction(ATOMS),
     "d": Fraction(4),
@@ -199,6 +199,21 @@ def test_wrong_number_leaves_a_residual(label, name, value):
 
 def test_every_derivation_can_be_made_wrong():
     assert {label for label, _, _ in FAULTS} == set(DERIVATIONS)
+
+
+REQUIRED = {
+    *(f"lemma-{n}" for n in range(1, 6)),
+    *(f"prop-{n}" for n in range(1, 7)),
+    *(f"eq-{n}" for n in (6, 14, 16, 17, 20, 22)),
+    "tweedie",
+    *(f"eq-2-{name}" for name in SCHEDULES),
+}
+
+
+@pytest.mark.parametrize("label", sorted(REQUIRED))
+def test_no_statement_is_missing_and_each_has_an_exponent_to_get_wrong(label):
+    assert any(name.endswith("power") for name in numbers_of(label))
+    assert any(words in derivation(label).generality for words in ("any ", "d = "))
 
 
 def test_misprints_are_the_known_ones():

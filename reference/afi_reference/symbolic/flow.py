@@ -126,9 +126,9 @@ def eq_6(*, noise_factor: int = 1, sigma_power: int = 1) -> Derivation:
     )
 
 
-def eq_14(*, drift_sign: int = -1, trace_sign: int = -1) -> Derivation:
+def eq_14(*, drift_sign: int = -1, trace_sign: int = -1, g2_power: int = 1) -> Derivation:
     """Derive the slope of the log density along the probability-flow ODE."""
-    data, log_density, velocity, claimed = _likelihood(drift_sign, trace_sign)
+    data, log_density, velocity, claimed = _likelihood(drift_sign, trace_sign, g2_power)
     return derive(
         "eq-14",
         "the log-likelihood along the probability-flow ODE",
@@ -160,10 +160,10 @@ def eq_14_partial(*, drift_sign: int = -1, trace_sign: int = -1, transport_sign:
     )
 
 
-def _likelihood(drift_sign: int, trace_sign: int) -> tuple[Data, Expr, ImmutableMatrix, Expr]:
+def _likelihood(drift_sign: int, trace_sign: int, g2_power: int = 1) -> tuple[Data, Expr, ImmutableMatrix, Expr]:
     data = diracs(2, ALPHA_T, SIGMA_T)
     velocity = F_T * ImmutableMatrix(data.x) - G2_T / 2 * data.score()
-    claimed = drift_sign * F_T * len(data.x) + trace_sign * G2_T / 2 * data.fisher().trace()
+    claimed = drift_sign * F_T * len(data.x) + trace_sign * G2_T**g2_power / 2 * data.fisher().trace()
     return data, sympy.log(data.density()), velocity, claimed
 
 

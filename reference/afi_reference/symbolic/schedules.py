@@ -88,14 +88,14 @@ def _derivation(name: str) -> Derive:
     }
 
     # An offset for f, because no factor shows where f is zero.
-    def coefficients(*, drift_offset: int = 0, diffusion_factor: int = 1) -> Derivation:
+    def coefficients(*, drift_offset: int = 0, diffusion_factor: int = 1, g2_power: int = 1) -> Derivation:
         """Derive f and g^2 of one schedule from its alpha and sigma."""
         derived = drift(schedule.alpha, T), squared_diffusion(schedule.alpha, schedule.sigma, T)
         return derive(
             f"eq-2-{name}",
             f"the coefficients of the SDE: {schedule.title}",
             ImmutableMatrix(derived),
-            ImmutableMatrix([schedule.f + drift_offset, diffusion_factor * schedule.g2]),
+            ImmutableMatrix([schedule.f + drift_offset, diffusion_factor * schedule.g2**g2_power]),
             reduction=sympy.simplify,
             latex=r",\quad ".join(f"{symbol} = {sympy.latex(value)}" for symbol, value in quantities.items()),
             generality="any time and any parameters of the schedule",
