@@ -64,7 +64,7 @@ LAWS = {
 @pytest.mark.parametrize("name", LAWS)
 def test_change_of_variables_closes_for_general_data(name, direction):
     law, inside, outside = LAWS[name]
-    reach = 5.0 if name == "sphere" else 15.0  # beyond, each evaluation of the sphere takes 10 ms
+    reach = 2.0 if name == "sphere" else 15.0  # beyond, an evaluation of the sphere takes ten milliseconds
     closes(law, WIDE, inside, direction * reach, noise=0.7, reach=reach)
     if name in ("box", "segment"):
         closes(law, WIDE, outside, direction * reach)
