@@ -55,16 +55,15 @@ def summary(document: dict[str, Any]) -> str:
     lines = [study.answer, study.lead]
     for section in study.sections:
         for table in section.tables:
-            rows = [
-                table.columns,
-                *([entry.text if isinstance(entry, Cell) else entry for entry in row] for row in table.rows),
-            ]
-            widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
-            lines += ["", section.title]
-            lines += [
-                "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
-            ]
+            rows = [[_text(entry) for entry in row] for row in (table.columns, *table.rows)]
+            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            padded = (map(str.ljust, row, widths) for row in rows)
+            lines += ["", section.title, *("  ".join(row).rstrip() for row in padded)]
     return "\n".join(lines)
+
+
+def _text(entry: str | Cell) -> str:
+    return entry.text if isinstance(entry, Cell) else entry
 
 
 def _judged(text: str, met: bool) -> Cell:

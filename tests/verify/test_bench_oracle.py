@@ -1,0 +1,141 @@
+"""The benchmark of the one pass: what it measures is what it says; no absolute times."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from afi_verify.cli import app
+
+torch = pytest.importorskip("torch")
+
+from afi_verify.bench.memory import STATUS, read_status, watch_anonymous  # noqa: E402
+from afi_verify.bench.methods import METHODS, make_methods  # noqa: E402
+from afi_verify.bench.oracle import SCHEMA, run_comparison, run_scaling  # noqa: E402
+from afi_verify.bench.oracle_page import make_study  # noqa: E402
+from afi_verify.bench.timing import take_turns, torch_threads  # noqa: E402
+
+# torch.func.jvp itself uses what torch has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+
+TINY = ["bench", "oracle", "--batch", "2", "--atoms", "8", "--dimension", "8", "--repeats", "1", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """The command with all its experiments, tiny: the document, the folders of the report and of the large file."""
+    pytest.importorskip("distributed")
+    report, folder = tmp_path_factory.mktemp("report"), tmp_path_factory.mktemp("large")
+    sizes = ["--large-atoms", "3000", "--large-dimension", "16", "--folder", str(folder)]
+    done = CliRunner().invoke(app, [*TINY, "--scaling", "--large", *sizes, "--report", str(report), "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout), report, folder
+
+
+@pytest.mark.parametrize("log_snr", [-8.0, 0.0, 8.0])
+def test_all_methods_compute_the_same(log_snr):
+    methods = make_methods(3, 50, 20, log_snr)
+    ours = methods["ours"]()
+    for name in ("torch.func.jvp", "torch.func.vjp", "naive autograd"):
+        score, curvature = methods[name]()
+        curvature = curvature[0] if isinstance(curvature, tuple) else curvature
+        torch.testing.assert_close(ours.score, score, rtol=2e-3, atol=2e-3)
+        torch.testing.assert_close(ours.fisher_vector_product, -curvature, rtol=2e-2, atol=2e-3)
+
+
+def test_ours_is_much_faster_than_differences_of_shape_b_n_d():
+    times = take_turns({name: make_methods(4, 256, 4096, -8.0)[name] for name in ("ours", "naive autograd")}, 5)
+    assert min(times["naive autograd"].processor) > 5 * min(times["ours"].processor)
+
+
+@pytest.mark.filterwarnings("default")  # distributed leaves sockets to the garbage collector
+def test_the_document_holds_every_number(everything):
+    document, _, _ = everything
+    assert document["schema"] == SCHEMA
+    assert document["comparison"]["methods"].keys() == METHODS.keys()
+    for method in document["comparison"]["methods"].values():
+        assert method["median_s"] > 0
+        assert method["ratio_to_ours"] > 0
+        assert method.keys() >= {"min_s", "processor_median_s", "processor_ratio_to_ours", "peak_bytes"}
+    assert document["comparison"]["threads"] == 1
+    for fit in document["scaling"].values():
+        assert len(fit["sizes"]) == len(fit["median_s"])
+        assert isinstance(fit["exponent"], float)
+    large = document["large"]
+    assert large["file_bytes"] == 3000 * 16 * 4 + 128
+    assert large["largest_difference"] < 1e-5
+    assert large["ratio"] == large["two_workers_s"] / large["one_process_s"]
+
+
+def test_the_report_is_written_and_the_file_of_atoms_removed(everything):
+    document, report, folder = everything
+    assert json.loads((report / "results.json").read_text("utf-8")) == document
+    page = (report / "index.html").read_text("utf-8")
+    assert all(title in page for title in ("Beside other methods", "At every noise level", "Growth", "A memory map"))
+    assert not list(folder.iterdir())
+
+
+def test_without_json_there_are_lines_and_the_progress_is_elsewhere():
+    done = CliRunner().invoke(app, TINY)
+    assert done.exit_code == 0
+    assert "two stacked products" in done.stdout
+    assert "warming up" in done.stderr
+    assert "warming up" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--atoms", "0"], "--atoms"),
+        (["--large", "--folder", "no/such/folder"], "no folder"),
+    ],
+)
+def test_unusable_arguments_are_named(arguments, message):
+    done = CliRunner().invoke(app, [*TINY, *arguments])
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_exponents_are_slopes_on_logarithmic_scales(monkeypatch):
+    import afi_verify.bench.oracle as bench
+
+    class Fixed:
+        def __init__(self, median):
+            self.median = median
+
+    monkeypatch.setattr(bench, "make_ours", lambda *size: size)
+    monkeypatch.setattr(bench, "take_turns", lambda sizes, *_: {(n, d): Fixed(n**1.5 * d**0.5) for n, d in sizes})
+    scaling = run_scaling(1, 4, 16, 1)
+    assert scaling["atoms"]["exponent"] == pytest.approx(1.5)
+    assert scaling["dimension"]["exponent"] == pytest.approx(0.5)
+
+
+def test_a_page_marks_what_misses_its_target():
+    document = {"environment": {}, "comparison": run_comparison(1, 4, 4, 1), "scaling": None, "large": None}
+    method = document["comparison"]["methods"]["torch.func.jvp"]
+    method["ratio_to_ours"] = 3.9
+    (row,) = (row for row in make_study(document).sections[0].tables[0].rows if row[0] == "torch.func.jvp")
+    assert row[4].tone == "fail"
+    method["ratio_to_ours"] = 4.1
+    (row,) = (row for row in make_study(document).sections[0].tables[0].rows if row[0] == "torch.func.jvp")
+    assert row[4].tone == "pass"
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    with torch_threads(1) as used:
+        assert used == 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="needs Linux's /proc")
+def test_anonymous_memory_is_seen():
+    with watch_anonymous(0.001) as watch:
+        before = read_status("RssAnon")
+        block = bytearray(64 * 2**20)
+        block[::4096] = b"x" * len(block[::4096])
+        for _ in range(200):
+            if watch.peak > before + 60 * 2**20:
+                break
+            torch.ones(2**18).sum()
+    assert watch.peak > before + 60 * 2**20
