@@ -107,8 +107,7 @@ def squared_norms(rows: Array) -> Array:
     if not whole:
         return xp.linalg.vector_norm(rows, axis=1) ** 2
     total = xp.linalg.vector_norm(xp.reshape(rows[:, :whole], (count, -1, BLOCK)), axis=2)
-    total *= total
-    total = xp.sum(total, axis=1)
+    total = xp.linalg.vecdot(total, total)
     if whole < dimension:
         total += xp.linalg.vector_norm(rows[:, whole:], axis=1) ** 2
     return total

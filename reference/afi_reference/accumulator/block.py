@@ -33,11 +33,14 @@ class Block:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sums:
-    """Sums over a run of blocks, relative to the anchors' weight, about the centre of the data."""
+    """Sums over a run of blocks, relative to the anchors' weight, about the centre of the data.
 
-    weights: Array  # (B or 2B,): sums of w, then of w <y - anchor, v>
+    What is small is kept block by block, to be summed at the end: an operation takes a while, however small.
+    """
+
     moments: Array  # (B or 2B, d): sums of w y, then of w <y - anchor, v> y
-    second: Array  # (B,): sum of w (|y|^2 - |anchor|^2)
+    weights: tuple[Array, ...]  # (B or 2B, n): w, then w <y - anchor, v>
+    squares: tuple[Array, ...]  # (n,): |y|^2
 
 
 def block_rows(state: State) -> int:
@@ -97,39 +100,57 @@ def relative_logits(frame: Frame, block: Block) -> Array:
 
 def add(sums: Sums | None, frame: Frame, block: Block, mass: Array) -> Sums:
     """Return the sums with those of a block, whose atoms weigh ``mass``, shape (B, n); ``sums`` is used up."""
-    xp = namespace(mass)
     batch = mass.shape[0]
     weighted = mass
     if frame.rows.shape[0] > batch:
         along = block.overlaps[batch:, :] - frame.anchor_overlap[batch:, None]
-        weighted = xp.concat([mass, mass * along])
-    weights = xp.sum(weighted, axis=1)
-    second = xp.sum(mass * (block.squares - frame.anchor_square[:, None]), axis=1)
+        weighted = namespace(mass).concat([mass, mass * along])
     if sums is None:
-        return Sums(weights, weighted @ block.centred, second)
-    return Sums(sums.weights + weights, add_product(sums.moments, weighted, block.centred), sums.second + second)
+        return Sums(weighted @ block.centred, (weighted,), (block.squares,))
+    moments = add_product(sums.moments, weighted, block.centred)
+    return Sums(moments, (*sums.weights, weighted), (*sums.squares, block.squares))
 
 
-def fold(state: State, frame: Frame, sums: Sums | None) -> State:
+def fold(state: State, frame: Frame, sums: Sums) -> State:
     """Return the state with the sums of a run of blocks, moved to its anchors; ``sums`` is used up."""
-    if sums is None:
-        return state
     xp = namespace(state.anchor)
     batch = state.anchor.shape[0]
-    second = sums.second
+    weighted = xp.concat(sums.weights, axis=1)
+    weights = xp.sum(weighted, axis=1)
+    steps = xp.concat(sums.squares)[None, :] - frame.anchor_square[:, None]
+    second = xp.sum(weighted[:batch, :] * steps, axis=1)
     # One kind of row after the other, as nothing else of this size fits in cache.
     kinds = []
     for begin in range(0, sums.moments.shape[0], batch):
         kind = slice(begin, begin + batch)
         moments = sums.moments[kind, :]
-        moments -= sums.weights[kind][:, None] * frame.anchor
+        moments -= weights[kind][:, None] * frame.anchor
         if not begin:
-            second = second - 2 * xp.sum(moments * frame.anchor, axis=1)
+            second -= 2 * xp.sum(moments * frame.anchor, axis=1)
         moments += state.moments[kind, :]
         kinds.append(moments)
     return dataclasses.replace(
         state,
-        normaliser=state.normaliser + sums.weights[:batch],
-        moments=xp.concat(kinds),
+        normaliser=state.normaliser + weights[:batch],
+        moments=kinds[0] if len(kinds) == 1 else xp.concat(kinds),
         second=state.second + second,
     )
+
+
+def shifted_sums(sums: Sums, before: Frame, after: Frame, gain: Array) -> Sums:
+    """Return the sums relative to other anchors, whose logits exceed the former ones' by ``gain``, shape (B,)."""
+    xp = namespace(gain)
+    batch = gain.shape[0]
+    scale = xp.exp(-gain)[:, None]
+    masses = [weighted[:batch, :] * scale for weighted in sums.weights]
+    moments = sums.moments[:batch, :]
+    moments *= scale
+    if sums.moments.shape[0] == batch:
+        return dataclasses.replace(sums, moments=moments, weights=tuple(masses))
+    step = (after.anchor_overlap - before.anchor_overlap)[batch:, None]
+    alongs = [weighted[batch:, :] * scale - mass * step for weighted, mass in zip(sums.weights, masses, strict=True)]
+    operators = sums.moments[batch:, :]
+    operators *= scale
+    operators -= step * moments
+    weights = tuple(xp.concat(pair) for pair in zip(masses, alongs, strict=True))
+    return dataclasses.replace(sums, moments=xp.concat([moments, operators]), weights=weights)

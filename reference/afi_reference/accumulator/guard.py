@@ -25,6 +25,9 @@ long as a block, and rounding of the distances makes the larger error anyway."""
 MANY = 1024
 """Dimensions."""
 
+MARGIN = 1.05
+"""For atoms somewhat larger than those so far, so that the guard need not reckon with each block's largest anew."""
+
 
 @dataclasses.dataclass(eq=False)
 class Guard:
@@ -44,6 +47,10 @@ class Guard:
     best: Numbers  # the largest logit in the run; 0, the anchor's, where one has been seen
     leader: npt.NDArray[np.int64]  # the number of its atom within the run; -1 for the anchor
 
+    all_seen: bool = False
+    largest: float = -1.0  # squared norm of an atom that the ceiling reckons with
+    ceiling: Numbers = dataclasses.field(default_factory=lambda: np.empty(0))
+
     def must_look_closer(self, best: Numbers, largest: float) -> bool:
         """Whether an anchor has to move, or a pair of point and atom may matter that products do not resolve.
 
@@ -54,21 +61,33 @@ class Guard:
         largest
             The largest squared norm of the block's atoms.
         """
-        unseen = ~np.isfinite(self.best)
-        drift = DRIFT if self.dimension >= MANY else 1.0
-        if (np.isfinite(best) & ((best > drift) | (unseen & (best < -drift)))).any():
-            return True
+        if not largest <= self.largest:
+            self._reckon_with(MARGIN * largest)
+        if not (best > self.ceiling).any():
+            drift = self._drift
+            return not self.all_seen and bool((~np.isfinite(self.best) & (best < -drift) & (best > -np.inf)).any())
+        return bool((best[best > self.ceiling] < np.inf).any())
+
+    def _reckon_with(self, largest: float) -> None:
+        """Compute the ceiling of logits, above which a block is not ordinary, for atoms of this size and smaller."""
+        self.largest = largest
+        self.all_seen = bool(np.isfinite(self.best).all())
+        self.ceiling = np.full(self.alpha.shape, self._drift)
         if not self.accurate:
-            return False
+            return
         size = self.alpha**2 * largest
         with np.errstate(invalid="ignore", over="ignore"):
-            # A logit is (anchor_distance - distance) / (2 sigma^2), plus what prior weights add.
-            nearest = self.anchor_distance - 2 * self.variance * (best + self.handicap)
             rounded = size + np.sqrt(size * self.point_square)
-            resolved = (rounded <= RESOLVED * nearest) & (size <= RESOLVED * self.dimension * self.variance)
+            # A logit is (anchor_distance - distance) / (2 sigma^2), plus what prior weights add.
+            resolved = (self.anchor_distance - rounded / RESOLVED) / (2 * self.variance) - self.handicap
+            resolved[size > RESOLVED * self.dimension * self.variance] = -np.inf
             rounded += self.anchor_size + np.sqrt(self.anchor_size * self.point_square)
-            matters = (best > -(NEGLIGIBLE + self.error * rounded)) | unseen
-        return bool((matters & ~resolved & (best > -np.inf)).any())
+            matters = np.where(np.isfinite(self.best), -(NEGLIGIBLE + self.error * rounded), -np.inf)
+        self.ceiling = np.fmin(self.ceiling, np.fmax(resolved, matters))
+
+    @property
+    def _drift(self) -> float:
+        return DRIFT if self.dimension >= MANY else 1.0
 
     def weighs(self, best: Numbers) -> bool:
         """Whether any atom of a block has a weight: in many dimensions most blocks hold none of the posterior."""
@@ -81,6 +100,8 @@ class Guard:
             index = on_host(namespace(logits).argmax(logits, axis=1)).astype(np.int64)
             self.leader = np.where(better, begin + index, self.leader)
             self.best = np.where(better, best, self.best)
+            if not self.all_seen:
+                self._reckon_with(self.largest)
 
     def moves(self) -> npt.NDArray[np.bool_]:
         """Whether each anchor should give way to the likeliest atom of the run; a first one may be too good."""

@@ -6,7 +6,17 @@ import numpy as np
 
 from afi_reference.accumulator import refinement
 from afi_reference.accumulator.arrays import Array, like, mask_like, namespace, on_host, rows_of, squared_norms
-from afi_reference.accumulator.block import Block, Sums, add, block_rows, fold, make_block, make_frame, relative_logits
+from afi_reference.accumulator.block import (
+    Block,
+    Sums,
+    add,
+    block_rows,
+    fold,
+    make_block,
+    make_frame,
+    relative_logits,
+    shifted_sums,
+)
 from afi_reference.accumulator.guard import Guard, make_guard
 from afi_reference.accumulator.state import Frame, State, gain, reanchored
 
@@ -71,13 +81,15 @@ def _with_blocks(state: State, atoms: Array, weights: Array | None, rows: int) -
         logits = relative_logits(frame, block)
         best, largest = _extremes(logits, block)
         if guard.must_look_closer(best, largest):
-            state, frame = _settled(fold(state, frame, sums), frame, guard, atoms, log_weights)
+            if sums is not None:
+                state, frame = _folded(state, frame, sums, guard, atoms, log_weights)
             state, frame = _with_care(state, frame, block)
             guard, sums = make_guard(state, frame, log_weights), None
         elif guard.weighs(best):
             sums = add(sums, frame, block, namespace(logits).exp(logits))
             guard.note(best, begin, logits)
-    state, frame = _settled(fold(state, frame, sums), frame, guard, atoms, log_weights)
+    if sums is not None:
+        state, frame = _folded(state, frame, sums, guard, atoms, log_weights)
     return dataclasses.replace(state, frame=frame, total_weight=state.total_weight + total)
 
 
@@ -88,17 +100,28 @@ def _extremes(logits: Array, block: Block) -> tuple[np.ndarray, float]:
     return values[:-1], float(values[-1])
 
 
-def _settled(state: State, frame: Frame, guard: Guard, atoms: Array, log_weights: Array | None) -> tuple[State, Frame]:
-    """Return the state with anchors moved to the likeliest atoms of a run of blocks."""
+def _folded(
+    state: State, frame: Frame, sums: Sums, guard: Guard, atoms: Array, log_weights: Array | None
+) -> tuple[State, Frame]:
+    """Return the state with the sums of a run of blocks, and anchors at the likeliest of its atoms."""
     moves = guard.moves()
     if not moves.any():
-        return state, frame
+        return fold(state, frame, sums), frame
     xp = namespace(state.anchor)
     candidates = like(rows_of(atoms, guard.leader), state.anchor)
     level = xp.zeros_like(state.level) if log_weights is None else rows_of(log_weights, guard.leader)
+    gains = gain(state, candidates, level)
     # Products alone may mistake a worse atom for a better one.
-    better = gain(state, candidates, level) > 0
-    return _moved(state, frame, mask_like(moves, better) & (better | mask_like(~guard.seen, better)), candidates, level)
+    moved = mask_like(moves, gains > 0) & ((gains > 0) | mask_like(~guard.seen, gains > 0))
+    anchor = xp.where(moved[:, None], candidates, state.anchor)
+    level = xp.where(moved, level, state.level)
+    if guard.seen.any():
+        state = reanchored(state, anchor, level)
+    else:
+        state = dataclasses.replace(state, anchor=anchor, level=level, frame=None)
+    before, frame = frame, make_frame(state, frame)
+    sums = shifted_sums(sums, before, frame, xp.where(moved, gains, 0 * gains))
+    return fold(state, frame, sums), frame
 
 
 def _moved(state: State, frame: Frame, moves: Array, candidates: Array, level: Array) -> tuple[State, Frame]:
