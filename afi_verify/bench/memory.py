@@ -70,3 +70,4 @@ def watch_anonymous(interval: float = 0.01) -> Iterator[Watch]:
         done.set()
         if watch.peak is not None:
             thread.join()
+            watch.peak = max(watch.peak, read_status("RssAnon") or 0)

@@ -11,6 +11,9 @@ matters but that products cannot resolve (clusters and duplicates at low noise) 
 differences. With that, errors stay of the order of the attainable; ``accurate=False`` leaves it out, for
 speed where the noise is known to be high: errors then grow with ``alpha^2 |y|^2 / |x - alpha y|^2``.
 
+Atoms are taken in blocks that stay in cache for the second product; a block is ordinary, and costs two products and
+the norms of its atoms, unless an anchor has to move or a pair has to be computed again (see ``guard``).
+
 Two limits remain. A covariance loses up to a factor ``|anchor - mean|^2 / tr Cov``, at most the inverse of the
 posterior probability of the most probable atom: it takes an outlier that is as probable as each of many atoms
 in a tight cluster. And the time of the second computation is ``O(d)`` for each pair that needs it: all of them,

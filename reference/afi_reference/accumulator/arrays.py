@@ -104,12 +104,12 @@ def squared_norms(rows: Array) -> Array:
     # torch multiplies rows one by one in vecdot, five times slower; its norm adds up in sequence.
     count, dimension = rows.shape
     whole = dimension // BLOCK * BLOCK
-    if not whole:
-        return xp.linalg.vector_norm(rows, axis=1) ** 2
-    total = xp.linalg.vector_norm(xp.reshape(rows[:, :whole], (count, -1, BLOCK)), axis=2)
-    total = xp.linalg.vecdot(total, total)
+    total = 0.0
+    if whole:
+        runs = rows[:, :whole].reshape(count, -1, BLOCK)
+        total = xp.linalg.vector_norm(runs, axis=2).square().sum(1)
     if whole < dimension:
-        total += xp.linalg.vector_norm(rows[:, whole:], axis=1) ** 2
+        total = total + xp.linalg.vector_norm(rows[:, whole:], axis=1).square()
     return total
 
 

@@ -10,8 +10,12 @@ import dataclasses
 from afi_reference.accumulator.arrays import Array, add_product, is_on_cpu, namespace, squared_norms
 from afi_reference.accumulator.state import Frame, State
 
-CACHE_BYTES = 2 * 2**20
-"""What a block of atoms should take: the processor's second level cache, or little more."""
+CACHE_BYTES = 16 * 2**20
+"""What a block of atoms should take: little enough for the last level cache, and enough to be worth the couple of dozen
+operations on small arrays that it costs."""
+
+COPY_BYTES = 2 * 2**20
+"""The same where atoms have to be centred: the copy is most of the memory needed beyond the inputs."""
 
 ACCELERATOR_BYTES = 128 * 2**20
 """The same where the time to start an operation matters more than caches."""
@@ -46,13 +50,18 @@ class Sums:
 def block_rows(state: State) -> int:
     """Return how many atoms make a block."""
     batch, dimension = state.anchor.shape
-    on_cpu = is_on_cpu(state.anchor)
-    row_bytes = dimension * state.anchor.itemsize * (2 if state.shifted else 1)
-    rows = (CACHE_BYTES if on_cpu else ACCELERATOR_BYTES) // row_bytes
+    row_bytes = dimension * state.anchor.itemsize
+    if not is_on_cpu(state.anchor):
+        return max(8, min(ACCELERATOR_BYTES // row_bytes, 16 * LONGEST))
+    rows = copied_rows(state) if state.shifted else CACHE_BYTES // row_bytes
     # The sums should be smaller than the block, and so should be the logits of the whole batch.
-    rows = max(rows, min(8 * batch, 512, 8 * CACHE_BYTES // row_bytes))
-    rows = min(rows, max(64, CACHE_BYTES // (4 * batch)), LONGEST if on_cpu else 16 * LONGEST)
-    return max(8, rows)
+    rows = max(rows, min(8 * batch, 512, CACHE_BYTES // row_bytes))
+    return max(8, min(rows, LONGEST, max(64, CACHE_BYTES // (32 * batch))))
+
+
+def copied_rows(state: State) -> int:
+    """Return how many atoms to copy at a time."""
+    return max(8, min(LONGEST, COPY_BYTES // (state.anchor.shape[1] * state.anchor.itemsize)))
 
 
 def make_frame(state: State, before: Frame | None = None) -> Frame:
@@ -84,7 +93,9 @@ def make_frame(state: State, before: Frame | None = None) -> Frame:
 def make_block(state: State, frame: Frame, atoms: Array, log_weights: Array | None) -> Block:
     """Return a block with the first product."""
     centred = atoms - state.centre if state.shifted else atoms
-    return Block(atoms, centred, squared_norms(centred), log_weights, frame.rows @ centred.T)
+    # First the product, which takes longer and hides the time to fetch the atoms.
+    overlaps = frame.rows @ centred.T
+    return Block(atoms, centred, squared_norms(centred), log_weights, overlaps)
 
 
 def relative_logits(frame: Frame, block: Block) -> Array:

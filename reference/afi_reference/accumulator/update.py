@@ -11,6 +11,7 @@ from afi_reference.accumulator.block import (
     Sums,
     add,
     block_rows,
+    copied_rows,
     fold,
     make_block,
     make_frame,
@@ -53,6 +54,11 @@ def update(state: State, atoms: Array, weights: Array | None = None, *, block: i
         raise ValueError(f"atoms must have shape (n, {state.anchor.shape[1]}), as x has; got {tuple(atoms.shape)}.")
     if weights is not None and tuple(weights.shape) != (count,):
         raise ValueError(f"weights must have shape ({count},), one per atom; got {tuple(weights.shape)}.")
+    if state.centre is None and count:
+        # Before the size of blocks is chosen, which depends on whether they have to be copied.
+        few = slice(0, block or copied_rows(state))
+        log_weights, _ = _log_weights(None if weights is None else weights[few], state.anchor)
+        state = _with_centre(state, like(atoms[few, ...], state.anchor), log_weights)
     begin = 0
     while begin < count:
         rows = block or block_rows(state)
@@ -68,8 +74,6 @@ def _with_blocks(state: State, atoms: Array, weights: Array | None, rows: int) -
     log_weights, total = _log_weights(weights, state.anchor)
     if weights is None:
         total = float(atoms.shape[0])
-    if state.centre is None:
-        state = _with_centre(state, like(atoms[:rows, ...], state.anchor), log_weights)
     frame = state.frame or make_frame(state)
     guard = make_guard(state, frame, log_weights)
     sums: Sums | None = None
