@@ -157,7 +157,7 @@ def _plot(values: list[dict[str, Any]], title: str, limit: float) -> dict[str, A
         "layer": [
             {
                 "data": {"values": values},
-                "mark": {"type": "line", "point": True, "clip": True},
+                "mark": {"type": "line", "clip": True},
                 "encoding": {"x": x, "y": y, "color": {"field": "quantity", "type": "nominal"}},
             },
             {

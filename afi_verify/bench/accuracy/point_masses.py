@@ -31,6 +31,9 @@ from afi_verify.bench.accuracy.truths.balls import at_enough_bits, rounded
 from afi_verify.bench.accuracy.truths.gaussian import low_rank_mixture
 
 DIRAC_SIZES = (
+    Size(1, 20),
+    Size(2, 20),
+    Size(16, 3),
     Size(1, 10_000),
     Size(2, 10_000),
     Size(16, 1),
