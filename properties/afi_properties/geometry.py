@@ -16,14 +16,15 @@ GEOMETRIES = ("shared", "collinear", "clustered", "duplicated", "noised")
 """How the atoms lie, simplest first; see :func:`place_atoms`."""
 
 RADII: dict[str, Callable[[int], float]] = {
-    "1": lambda d: 1.0,
+    "1": lambda d: max(1.0, float(np.sqrt(d)) / 4),
     "sqrt(d)": lambda d: float(np.sqrt(d)),
     "2 sqrt(d)": lambda d: float(2 * np.sqrt(d)),
-    "0.5": lambda d: 0.5,
+    "0.5": lambda d: max(0.5, float(np.sqrt(d)) / 8),
     "40": lambda d: 40.0,
 }
 """Distances of the atoms from the point, in units of ``sigma / alpha``. At ``sqrt(d)`` the covariance's trace
-weighs as much as the identity's in any dimension; at 40 every unnormalised weight underflows, even in float64."""
+weighs as much as the identity's in any dimension; ``1`` and ``0.5`` are that only up to 16 dimensions and then grow,
+or float32 could not tell the covariance from nothing; at 40 every unnormalised weight underflows, even in float64."""
 
 OFFSETS = {"0": 0.0, "1": 1.0, "100": 100.0}
 """Distance of the data from the origin, per root of the dimension."""
@@ -65,16 +66,23 @@ def place_atoms(
     distances = np.sqrt(radius**2 + excess - excess.min())
     directions = unit_directions(rng, count, dimension)
     if geometry == "collinear":
-        directions = np.where(rng.random((count, 1)) < 0.5, -1, 1) * directions[:1]
+        directions = np.where(_sides(rng, count)[:, None], -1, 1) * directions[:1]
     elif geometry == "clustered":
-        directions = directions[rng.integers(0, 2, count) % count]
-        distances = distances + 0.05 * rng.standard_normal(count)
+        directions = directions[_sides(rng, count).astype(int) % count]
+        distances = distances + min(0.05, 0.3 / radius) * rng.standard_normal(count)
     elif geometry == "duplicated":
         half = (count + 1) // 2
         twins = np.arange(count) % half
         directions, distances = directions[twins], distances[twins]
     # A deviation of e changes the log weights by r * <e, u>: small enough to keep the posterior shared.
     return distances[:, None] * directions, np.array(0.5 / max(1.0, radius))
+
+
+def _sides(rng: np.random.Generator, count: int) -> Array:
+    """Return one of two sides at random for each atom, (N,), with an atom on either side if there are two."""
+    sides = rng.random(count) < 0.5
+    sides[:2] = (False, True)[:count]
+    return sides
 
 
 def place_components(

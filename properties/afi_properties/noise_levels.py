@@ -51,7 +51,7 @@ def _eight_bit_times(schedule: Schedule) -> tuple[Array, Array]:
     return times[usable], log_snrs[usable]
 
 
-_TELLING = 2.0**-10
+_TELLING = 2.0**-7
 """How far from 1 a number should be for its powers to differ visibly, in float32 too."""
 
 
@@ -60,7 +60,7 @@ def telling_range(schedule: Schedule) -> tuple[float, float]:
     """Return the lowest and highest log-SNR at which alpha and sigma are not close to 1, or are 1 exactly.
 
     Beyond it a formula with ``alpha`` for ``alpha^2``, say, can hardly be told from the right one: for a
-    variance-preserving schedule beyond 6 and -6, for one with alpha = 1 nowhere.
+    variance-preserving schedule beyond 4 and -4, for one with alpha = 1 nowhere.
     """
     times, log_snrs = _eight_bit_times(schedule)  # type: ignore[arg-type]  # schedules are frozen dataclasses
     tells = np.ones(len(times), dtype=bool)
