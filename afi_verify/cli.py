@@ -67,8 +67,17 @@ def run(
         typer.Option(metavar="FILE.npy", help="Weights of the atoms, shape (N,); uniform when left out."),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Run checks on so many processes; same results.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            envvar="AFI_VERIFY_JOBS",
+            help="Run checks on so many processes, with the same results; 1: in this one, for a debugger. When left "
+            "out: one per core, at most 4; 1 for functions of unknown data, on a GPU, and for large --data.",
+        ),
+    ] = None,
 ) -> None:
     """Verify adapters: a verdict per claim.
 

@@ -11,6 +11,7 @@ from afi_verify.adapter import Adapter
 from afi_verify.backends import load_backend
 from afi_verify.console import Console
 from afi_verify.errors import UnusableError
+from afi_verify.jobs import usual_jobs
 from afi_verify.loading import load_adapters
 from afi_verify.planning import Plan, planned_checks
 from afi_verify.results import Problem, Results, Verdict
@@ -18,9 +19,11 @@ from afi_verify.runner import Report, run_plan
 
 
 def run_session(
-    plan: Plan, files: Sequence[str], *, strict: bool, report: Path | None, console: Console, jobs: int = 1
+    plan: Plan, files: Sequence[str], *, strict: bool, report: Path | None, console: Console, jobs: int | None = None
 ) -> Results:
     """Verify the adapters in ``files`` (the shipped ones if there are none) and show what is found.
+
+    Checks run on ``jobs`` processes, or on as many as :func:`~afi_verify.jobs.usual_jobs` says.
 
     Raises
     ------
@@ -33,6 +36,7 @@ def run_session(
     for problem in problems:
         console.problem(problem.message)
     planned = sum(len(planned_checks(adapter, plan)) for adapter in adapters)
+    jobs = usual_jobs(plan, adapters) if jobs is None else jobs
     with console.progress(planned) as listener:
         results = run_plan(plan, adapters, strict=strict, problems=problems, listener=listener, jobs=jobs)
     if adapters and all(check.verdict is Verdict.NOT_PROVIDED for check in results.checks):

@@ -19,6 +19,7 @@ from typing import Any
 from afi_verify.adapter import Adapter
 from afi_verify.checks import broken_result
 from afi_verify.errors import UnusableError
+from afi_verify.jobs import group_of
 from afi_verify.planning import Check, Plan
 from afi_verify.report.reading import read_check
 from afi_verify.results import CheckResult
@@ -53,8 +54,9 @@ def run_on_workers(
     run = _Run(pickle.dumps((plan, [parcel for parcel, _ in packed])), [reason for _, reason in packed], adapters)
     groups: dict[tuple[str, str], list[Check]] = {}
     for check in checks:
-        groups.setdefault((check.claim.role, check.adapter.dtype), []).append(check)
-    run.groups.extend(groups.values())
+        groups.setdefault(group_of(check), []).append(check)
+    # Large groups first: what comes last is small, and no worker has long to wait for another.
+    run.groups.extend(sorted(groups.values(), key=len, reverse=True))
     threads = [threading.Thread(target=run.work, daemon=True) for _ in range(min(jobs, len(groups)))]
     for thread in threads:
         thread.start()

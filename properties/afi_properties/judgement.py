@@ -129,7 +129,10 @@ class Rounder:
         change = self._rng.uniform(-1, 1, values.shape)
         if symmetric:
             change = np.tril(change) + np.tril(change, -1).swapaxes(-1, -2)
-        return values * (1 + (self._unit * change).astype(values.dtype))
+        change *= self._unit
+        factor = change.astype(values.dtype, copy=False)
+        factor += 1
+        return values * factor
 
 
 def norms(answer: Array) -> Array:

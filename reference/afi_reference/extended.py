@@ -79,6 +79,10 @@ def _inverse_of_lower_triangular(factor: Array) -> Array:
         inverse[half:, half:] = _inverse_of_lower_triangular(factor[half:, half:])
         inverse[half:, :half] = -(inverse[half:, half:] @ (factor[half:, :half] @ inverse[:half, :half]))
         return inverse
+    if factor.dtype == np.float64:
+        from scipy.linalg import lapack  # here, where it is needed: it takes a tenth of a second to import
+
+        return np.ascontiguousarray(lapack.dtrtri(factor, lower=1)[0])
     for j in range(len(factor)):
         inverse[j, :j] = -(factor[j, :j] @ inverse[:j, :j]) / factor[j, j]
         inverse[j, j] = 1 / factor[j, j]

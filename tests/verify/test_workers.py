@@ -10,10 +10,13 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from afi_verify import Adapter, UnusableError, verify
 from afi_verify.conditions import fixed_conditions
+from afi_verify.jobs import usual_jobs
+from afi_verify.planning import make_plan
 from afi_verify.results import Verdict, to_json
 
 ADAPTERS = """
@@ -219,3 +222,44 @@ def test_an_interrupt_ends_the_run_and_its_processes(tmp_path, jobs):
     assert "interrupted" in problems
     assert "Traceback" not in problems
     assert not any(is_running(pid) for pid in pids)
+
+
+def usual(*adapters, data=None, roles=(), cores=16):
+    plan = make_plan(profile="quick", seed=0, scenarios=[], roles=roles, data=data, weights=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("afi_verify.jobs._cores", lambda: cores)
+        return usual_jobs(plan, adapters)
+
+
+def test_one_process_per_core_but_not_more_than_four_or_than_there_is_work_for():
+    from afi_verify.shipped import ADAPTERS
+
+    assert [usual(*ADAPTERS, cores=cores) for cores in (1, 2, 4, 64)] == [1, 2, 4, 4]
+    assert usual(*ADAPTERS, roles=["score"], cores=64) > 1
+    assert usual(ADAPTERS[0], roles=["fisher_trace_matching"]) == 2  # the claim, and relations of the role
+    assert usual() == 1
+
+
+def test_nothing_large_is_copied_unasked():
+    of_unknown_data = Adapter("network", event_shape=(2,))
+    of_unknown_data.provides("score", lambda x, t: -x)
+    of_unknown_data.provides("posterior_mean", lambda x, t: x)
+    on_a_gpu = an_adapter(right, backend="torch", dtype="float32", device="cuda")
+    handed = an_adapter(right, "handed")
+    handed.provides("score", lambda x, data: x)
+    assert usual(handed) > 1
+    assert usual(handed, of_unknown_data) == usual(handed, on_a_gpu) == 1
+    atoms = np.ones((2, 2**22 + 1))
+    assert usual(handed, data=atoms[:, :8]) > 1
+    assert usual(handed, data=atoms) == 1
+
+
+def test_the_command_line_takes_the_usual_number_and_hears_the_environment(several):
+    command = [sys.executable, "-m", "afi_verify", "run", several, "--json", "--scenario", "dirac"]
+    command += ["--role", "posterior_mean"]
+    found = []
+    for setting in ({}, {"AFI_VERIFY_JOBS": "3"}):
+        environment = {name: value for name, value in os.environ.items() if name != "AFI_VERIFY_JOBS"} | setting
+        answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        found.append(json.loads(answer.stdout)["environment"]["processes"])
+    assert found == ["1", "3"]  # one role in one precision is no work for two
