@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from afi_properties.building import build_problem
 from afi_properties.noise_levels import noise_at, time_near_log_snr
 from afi_properties.problem import Array, Problem
 from afi_properties.relation import Relation
-from afi_properties.strategies import Demand, stratified_problems
+from afi_properties.strategies import Demand, stratified_choices
 from afi_reference.schedules import LogSNRLinear
 from afi_verify.adapter import Adapter
 from afi_verify.backends import load_backend
@@ -87,9 +88,9 @@ def _problems(team: Team, family: str, plan: Plan) -> Iterator[Problem]:
         yield from _of_unknown_data(team, plan, count, seed)
         return
     demand = _demand(team, family)
-    problems = list(stratified_problems(demand, -(-count // len(demand.sizes())), seed))
-    for index in np.linspace(0, len(problems) - 1, min(count, len(problems))).round().astype(int):
-        yield problems[index]
+    choices = list(stratified_choices(demand, -(-count // len(demand.sizes())), seed))
+    for index in np.linspace(0, len(choices) - 1, min(count, len(choices))).round().astype(int):
+        yield build_problem(choices[index])
 
 
 def _demand(team: Team, family: str) -> Demand:

@@ -41,13 +41,14 @@ def _direction(v: Tensor, x: Tensor) -> Tensor:
 
 def make_pullback(eps_fn: EpsFn, x: Tensor, t: float | Tensor) -> Callable[[Tensor], Tensor]:
     """Return the function ``v -> J^T v``; the forward pass runs once, here."""
-    output, pull = torch.func.vjp(lambda point: eps_fn(point, t), x)[:2]
+    with torch.enable_grad():
+        point = x.detach().requires_grad_()
+        output = eps_fn(point, t)
     if output.shape != x.shape:
         raise ValueError(f"eps_fn must return {tuple(x.shape)}, not {tuple(output.shape)}.")
 
     def pullback(v: Tensor) -> Tensor:
-        gradient: Tensor = pull(v.to(output.dtype))[0]
-        return gradient.to(x.dtype)
+        return torch.autograd.grad(output, point, v.to(output.dtype), retain_graph=True)[0]
 
     return pullback
 

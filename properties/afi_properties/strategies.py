@@ -244,6 +244,11 @@ def stratified_problems(demand: Demand, rounds: int, seed: int, *, dimension: in
     Few random draws leave gaps; here each radius, geometry, offset, schedule and part of the noise range is
     sure to appear about equally often.
     """
+    return map(build_problem, stratified_choices(demand, rounds, seed, dimension=dimension))
+
+
+def stratified_choices(demand: Demand, rounds: int, seed: int, *, dimension: int | None = None) -> Iterator[Choices]:
+    """Yield the choices of which the problems of :func:`stratified_problems` are built."""
     rng = np.random.default_rng([seed, 4])
     every = [size for size in demand.sizes() if dimension in (None, size[2])]
     small = [size for size in every if size[1] * size[2] <= _SMALL]
@@ -274,4 +279,4 @@ def stratified_problems(demand: Demand, rounds: int, seed: int, *, dimension: in
     }
     for row, size in enumerate(sizes):
         choices = {name: column[row] for name, column in columns.items()}
-        yield build_problem(_choose(demand, sizes=size, seed=int(rng.integers(2**16)), **choices))
+        yield _choose(demand, sizes=size, seed=int(rng.integers(2**16)), **choices)

@@ -155,10 +155,12 @@ class DiracMixture:
         points = as_points(x, self.dimension)
         alphas, sigmas = as_noise_levels(alpha, sigma, len(points))
         dtype = np.result_type(points, alphas, sigmas, self.atoms)  # the widest, for the powers of sigma too
+        with np.errstate(divide="ignore"):  # an atom of weight 0 has log weight -inf: exp makes it 0 again
+            log_weights = np.log(np.asarray(self.weights, dtype=dtype))
         for point, a, s in zip(points, alphas.astype(dtype), sigmas.astype(dtype), strict=True):
-            yield self._posterior(point, a, s)
+            yield self._posterior(point, a, s, log_weights)
 
-    def _posterior(self, x: Array, alpha: Array, sigma: Array) -> _Posterior:
+    def _posterior(self, x: Array, alpha: Array, sigma: Array, log_weights: Array) -> _Posterior:
         # In place where it can be: at this size, memory traffic is the cost.
         work: Array = alpha * self.atoms
         np.subtract(x, work, out=work)
@@ -166,9 +168,7 @@ class DiracMixture:
         squared_distances = work.sum(axis=1)
         if self.round_distances is not None:
             squared_distances = self.round_distances(squared_distances)
-        prior = np.asarray(self.weights, dtype=work.dtype)
-        with np.errstate(divide="ignore"):  # an atom of weight 0 has log weight -inf: exp makes it 0 again
-            logits = np.log(prior) - squared_distances / (2 * sigma**2)
+        logits = log_weights - squared_distances / (2 * sigma**2)
         best = int(np.argmax(logits))
         unnormalised = np.exp(logits - logits[best])
         total = unnormalised.sum()

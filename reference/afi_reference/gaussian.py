@@ -343,8 +343,8 @@ def _require_covariances(covariances: Array) -> None:
     for k, covariance in enumerate(covariances):
         if (covariance != covariance.T).any():
             raise ValueError(f"covariances[{k}] is not symmetric; pass (C + C.T) / 2.")
-        eigenvalues = np.linalg.eigvalsh(covariance.astype(np.float64))
-        # The slack is the rounding of the entries themselves, at most d times the largest eigenvalue's.
-        slack = len(covariance) * np.finfo(np.float64).eps * abs(eigenvalues).max()
-        if eigenvalues[0] < -slack:
-            raise ValueError(f"covariances[{k}] has the negative eigenvalue {eigenvalues[0]:.3g}.")
+    eigenvalues = np.linalg.eigvalsh(covariances.astype(np.float64))
+    # The slack is the rounding of the entries themselves, at most d times the largest eigenvalue's.
+    slack = covariances.shape[1] * np.finfo(np.float64).eps * abs(eigenvalues).max(axis=1)
+    for k in np.flatnonzero(eigenvalues[:, 0] < -slack):
+        raise ValueError(f"covariances[{k}] has the negative eigenvalue {eigenvalues[k, 0]:.3g}.")
