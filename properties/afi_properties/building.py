@@ -9,6 +9,7 @@ from afi_properties.geometry import (
     COVARIANCES,
     OFFSETS,
     RADII,
+    balance_directions,
     coarsen,
     covariance_of_scale,
     place_atoms,
@@ -38,6 +39,8 @@ def _build_dirac(rng: np.random.Generator, choices: Choices) -> Problem:
         deviations += atoms[rng.integers(0, count, batch)]
     centre = OFFSETS[choices.offset] * unit_directions(rng, 1, dimension)[0] * math.sqrt(dimension)
     v = rng.standard_normal((batch, dimension))
+    if choices.balanced:
+        v = balance_directions(v, atoms, deviations, weights)
     if not choices.fine:
         atoms, deviations, v = coarsen(atoms), coarsen(deviations), coarsen(v)
         centre = np.round(centre)

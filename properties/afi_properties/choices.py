@@ -16,7 +16,7 @@ VERSION = "a"
 
 FAMILIES = ("dirac", "gaussian-mixture")
 EPS_KINDS = ("exact", "skew")
-_FLAGS = ("fine", "strided", "spread", "skew")
+_FLAGS = ("fine", "strided", "spread", "balanced", "skew")
 _LARGEST_SIZE = 2**20
 
 
@@ -42,6 +42,9 @@ class Choices:
         Whether arrays are handed over that are not contiguous.
     spread
         Whether the noise levels within the batch differ.
+    balanced
+        Whether the covariance weighs no more than the identity in the directions ``v``; see
+        :func:`~afi_properties.geometry.balance_directions`.
     eps_kind
         What plays epsilon: ``"exact"`` or ``"skew"``.
     """
@@ -58,12 +61,13 @@ class Choices:
     fine: bool = False
     strided: bool = False
     spread: bool = False
+    balanced: bool = False
     eps_kind: str = "exact"
 
     @property
     def id(self) -> str:
         """The text from which :func:`choices_from_id` makes the same choices."""
-        flags = {"fine": self.fine, "strided": self.strided, "spread": self.spread, "skew": self.eps_kind == "skew"}
+        flags = {name: getattr(self, name) for name in _FLAGS[:-1]} | {"skew": self.eps_kind == "skew"}
         words = [
             VERSION,
             self.family,
@@ -115,6 +119,7 @@ def choices_from_id(text: str) -> Choices:
         fine="fine" in flags,
         strided="strided" in flags,
         spread="spread" in flags,
+        balanced="balanced" in flags,
         eps_kind="skew" if "skew" in flags else "exact",
     )
 

@@ -29,6 +29,9 @@ or float32 could not tell the covariance from nothing; at 40 every unnormalised 
 OFFSETS = {"0": 0.0, "1": 1.0, "100": 100.0}
 """Distance of the data from the origin, per root of the dimension."""
 
+_SAME = 1e-9
+"""Atoms this much nearer to each other's line or plane than to each other are on it."""
+
 WEIGHTS = ("uniform", "varied", "tiny")
 """Weights of the atoms or components; ``tiny``: some are orders of magnitude below uniform."""
 
@@ -107,6 +110,39 @@ def place_components(
     # Two quadratic forms of a deviation e differ by |e|^2 / sqrt(d): small enough to keep the posterior shared.
     width = 1 / np.sqrt(inverse_widths.max())
     return means, np.array(0.5 * width / max(1.0, radius, dimension**0.25))
+
+
+def balance_directions(v: Array, atoms: Array, deviations: Array, weights: Array) -> Array:
+    """Return the directions (B, d) with less of what the atoms span, where their covariance outweighs the identity.
+
+    Of a random direction the span of N atoms takes a part of about ``1 / sqrt(d)``, on which the covariance acts by up
+    to the square of the radius: at radius ``2 sqrt(d)`` it is ``4 sqrt(d)`` times the identity, which float32 then
+    cannot tell from nothing. The part in the span is scaled so that ``|Cov v|`` in units of the noise's variance is at
+    most ``|v|``. Where the atoms span the whole space there is nothing to balance with.
+
+    Parameters
+    ----------
+    v
+        Directions, shape (B, d).
+    atoms, deviations
+        Atoms (N, d) and points (B, d), in units of ``sigma / alpha``.
+    weights
+        Of the atoms, shape (N,).
+    """
+    # |e|^2 is the same for all atoms.
+    logits = np.log(weights) + deviations @ atoms.T - (atoms * atoms).sum(axis=1) / 2
+    posterior = np.exp(logits - logits.max(axis=1, keepdims=True))
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    along = v @ atoms.T
+    moments = posterior * (along - (posterior * along).sum(axis=1, keepdims=True))
+    # Cov v = sum of p_i <y_i - mean, v> y_i: the coefficients sum to zero, so that the mean need not be taken off y_i.
+    shares = np.linalg.norm(moments @ atoms, axis=1) / np.linalg.norm(v, axis=1)
+    vectors, lengths, _ = np.linalg.svd((atoms - atoms[0]).T, full_matrices=False)
+    basis = vectors[:, lengths > _SAME * lengths.max()]
+    if basis.shape[1] == len(atoms[0]):
+        return v
+    in_span = (v @ basis) @ basis.T
+    return np.asarray(v - (1 - 1 / np.maximum(shares, 1))[:, None] * in_span)
 
 
 def coarsen(values: Array) -> Array:

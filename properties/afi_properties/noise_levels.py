@@ -55,26 +55,46 @@ _TELLING = 2.0**-7
 """How far from 1 a number should be for its powers to differ visibly, in float32 too."""
 
 
-@functools.cache
-def telling_range(schedule: Schedule) -> tuple[float, float]:
-    """Return the lowest and highest log-SNR at which alpha and sigma are not close to 1, or are 1 exactly.
+_ROUNDINGS = 2.0**-15
+"""A wide margin in float32 is 10 times the limit of 16 roundings of 2^-24, about 2^-17. Four times that, because a
+posterior drawn from the simplex leaves a quarter or so of the largest covariance that atoms at a radius can have."""
 
-    Beyond it a formula with ``alpha`` for ``alpha^2``, say, can hardly be told from the right one: for a
-    variance-preserving schedule beyond 4 and -4, for one with alpha = 1 nowhere.
+
+def resolution(log_snrs: Array, dimension: int, radius: float, offset: float) -> Array:
+    """Return which relative error of a covariance term still shows with a wide margin in float32, shape (T,).
+
+    Radius and offset are those of :mod:`~afi_properties.geometry`. A log weight ``|x - alpha y|^2 / (2 sigma^2)`` is
+    ``radius^2 / 2``, and rounding it changes the posterior, and so its covariance, by as much. Rounding data at
+    an ``offset`` from the origin moves them by ``offset alpha / sigma`` units of the noise in each coordinate, and the
+    log weight by ``radius`` times that. And of a trace the covariance is only ``radius^2 / d`` of the whole.
+    """
+    of_distances = radius**2 / 4 + radius * offset * np.exp(log_snrs / 2)
+    return np.asarray(_ROUNDINGS * (of_distances + dimension / radius**2))
+
+
+@functools.cache
+def telling_range(schedule: Schedule, dimension: int, radius: float, offset: float) -> tuple[float, float]:
+    """Return the lowest and highest log-SNR at which alpha and sigma are visibly not 1, or are 1 exactly.
+
+    Beyond it a formula with ``alpha`` for ``alpha^2``, say, can hardly be told from the right one in float32: for a
+    variance-preserving schedule beyond 4 and -4, or nearer to 0 where the :func:`resolution` is low. Where nothing can
+    be told anywhere, both are 0.
     """
     times, log_snrs = _eight_bit_times(schedule)  # type: ignore[arg-type]  # schedules are frozen dataclasses
-    tells = np.ones(len(times), dtype=bool)
+    visible = np.maximum(_TELLING, resolution(log_snrs, dimension, radius, offset))
+    tells = visible < 1
     for values in noise_at(schedule, times):
-        tells &= (values == 1) | (np.abs(values - 1) > _TELLING)
-    return float(log_snrs[tells].min()), float(log_snrs[tells].max())
+        tells &= (values == 1) | (np.abs(values - 1) > visible)
+    found = log_snrs[tells] if tells.any() else np.zeros(1)
+    return min(0.0, float(found.min())), max(0.0, float(found.max()))
 
 
-def log_snr_at(schedule: Schedule, place: float, everywhere: bool) -> float:
-    """Return the log-SNR at ``place`` from -1 to 1 in the schedule's telling range, or in the whole one.
+def log_snr_at(place: float, ends: tuple[float, float]) -> float:
+    """Return the log-SNR at ``place`` from -1 to 1 in the range between ``ends``, which are around 0.
 
     ``place`` 0 is log-SNR 0, the ends are those of the range. Two decimals: it is part of a case's id.
     """
-    low, high = LOG_SNR_RANGE if everywhere else telling_range(schedule)  # type: ignore[arg-type]
+    low, high = ends
     return round(place * (high if place > 0 else -low), 2) + 0.0
 
 

@@ -15,8 +15,16 @@ from hypothesis import strategies as st
 
 from afi_properties.building import build_problem
 from afi_properties.choices import EPS_KINDS, FAMILIES, Choices, choices_from_id, require_version
-from afi_properties.geometry import COVARIANCES, RADII, WEIGHTS
-from afi_properties.noise_levels import SCHEDULES, VARIANCE_PRESERVING, WHOLE_RANGE, log_snr_at, reaches
+from afi_properties.geometry import COVARIANCES, OFFSETS, RADII, WEIGHTS
+from afi_properties.noise_levels import (
+    LOG_SNR_RANGE,
+    SCHEDULES,
+    VARIANCE_PRESERVING,
+    WHOLE_RANGE,
+    log_snr_at,
+    reaches,
+    telling_range,
+)
 from afi_properties.problem import Array, Problem
 from afi_properties.real_data import noised_from_id
 from afi_reference.schedules import Schedule
@@ -107,6 +115,10 @@ class Demand:
         """How atoms lie or how wide components are, simplest first; the more telling ones more often."""
         return _COVARIANCES if self.family == "gaussian-mixture" else _GEOMETRIES
 
+    def balances(self) -> tuple[bool, ...]:
+        """Whether directions are balanced; a mixture's covariances are of full rank, and need none of it."""
+        return (False, True, True) if self.family == "dirac" else (False,)
+
     def schedules(self) -> tuple[Schedule, ...]:
         """Schedules of the noise levels, simplest first."""
         return VARIANCE_PRESERVING if self.variance_preserving else SCHEDULES
@@ -189,6 +201,7 @@ def choices_of(demand: Demand) -> st.SearchStrategy[Choices]:
         spread=_one_of((False, True, True)) if demand.per_sample_noise else st.just(False),
         fine=st.booleans(),
         strided=st.booleans(),
+        balanced=_one_of(demand.balances()),
         seed=_one_of(range(2**16)),
         eps_kind=_one_of(demand.eps_kinds),
         shape=_one_of(demand.shapes()),
@@ -217,7 +230,10 @@ def problem_from_id(text: str, data: Array | None = None, weights: Array | None 
 
 
 def _choose(demand: Demand, place: float, everywhere: bool, schedule: Schedule, **choices: Any) -> Choices:
-    log_snr = log_snr_at(schedule, place, everywhere)
+    _, _, dimension = choices["sizes"]
+    radius, offset = RADII[choices["radius"]](dimension), OFFSETS[choices["offset"]]
+    ends = LOG_SNR_RANGE if everywhere else telling_range(schedule, dimension, radius, offset)  # type: ignore[arg-type]
+    log_snr = log_snr_at(place, ends)
     if not reaches(schedule, log_snr):
         schedule = WHOLE_RANGE
     return Choices(family=demand.family, schedule=schedule.name, log_snr=log_snr, **choices)
@@ -271,6 +287,7 @@ def stratified_choices(demand: Demand, rounds: int, seed: int, *, dimension: int
         "weights": dealt(WEIGHTS if demand.weights else WEIGHTS[:1]),
         "fine": dealt((True, False)),
         "strided": dealt((False, True)),
+        "balanced": dealt(demand.balances()),
         "eps_kind": dealt(demand.eps_kinds),
         "schedule": dealt(demand.schedules()),
         "spread": dealt((False, True, True) if demand.per_sample_noise else (False,)),

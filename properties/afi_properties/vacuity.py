@@ -112,7 +112,7 @@ def measure(claim: Claim, problem: Problem, dtype: str) -> CaseMargin:
     return case_margin(problem.dimension, margins_of(claim, values, skew, truth))
 
 
-_COSTLY = 8  # cases of a mixture in 256 dimensions, each of which takes up to a second
+_COSTLY = 20  # cases of a mixture in 256 dimensions, each of which takes up to a second
 
 
 def main(arguments: Sequence[str]) -> None:
