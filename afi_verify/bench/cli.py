@@ -85,6 +85,12 @@ def accuracy(
     quick: Annotated[bool, typer.Option("--quick", help="Small problems at three noise levels.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of data, points and roundings.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Keep finished problems in this file; those already in it are not measured again."
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write results.json and index.html into this folder.")
     ] = None,
@@ -103,7 +109,9 @@ def accuracy(
 
     try:
         with show_progress(quiet=as_json) as progress:
-            document = run_accuracy(family or (), quantity or (), quick=quick, seed=seed, jobs=jobs, progress=progress)
+            document = run_accuracy(
+                family or (), quantity or (), quick=quick, seed=seed, jobs=jobs, progress=progress, resume=resume
+            )
         document["environment"] = environment()
         if report is not None:
             page = write_study(accuracy_study(document), document, report)
@@ -112,7 +120,8 @@ def accuracy(
         typer.echo(f"unusable: {error}", err=True)
         raise typer.Exit(UNUSABLE) from None
     except KeyboardInterrupt:
-        typer.echo("interrupted: nothing was written.", err=True)
+        kept = "nothing was written" if resume is None else f"what was finished is in {resume}"
+        typer.echo(f"interrupted: {kept}.", err=True)
         raise typer.Exit(130) from None
     if as_json:
         sys.stdout.write(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")

@@ -61,7 +61,8 @@ def misses(document: Mapping[str, Any]) -> list[str]:
             if row["multiple"] is None or row["multiple"] >= limit
         ]
     lines += [
-        f"{p['family']} at log-SNR {p['log_snr']:g}: {p['error'] or p['undecided']}" for p in document["problems"]
+        f"{p['family']} {p['size']} at log-SNR {p['log_snr']:g}: {p['error'] or p['undecided']}"
+        for p in document["problems"]
     ]
     return lines
 
@@ -173,10 +174,12 @@ def _problems(document: Mapping[str, Any]) -> tuple[Section, ...]:
     if not document["problems"]:
         return ()
     rows = tuple(
-        (p["family"], f"{p['log_snr']:g}", p["variant"] or "as drawn", p["error"] or p["undecided"])
+        (p["family"], p["size"], f"{p['log_snr']:g}", p["variant"] or "as drawn", p["error"] or p["undecided"])
         for p in document["problems"]
     )
-    return (Section("No answer", tables=(Table("What went wrong.", ("family", "log-SNR", "data", "why"), rows),)),)
+    return (
+        Section("No answer", tables=(Table("What went wrong.", ("family", "size", "log-SNR", "data", "why"), rows),)),
+    )
 
 
 def _method() -> Section:

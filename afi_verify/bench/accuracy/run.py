@@ -5,13 +5,16 @@ import dataclasses
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from afi_properties.judgement import LIMIT
-from afi_verify.bench.accuracy.densities import DENSITIES, EstimateCheck, check_estimates
+from afi_verify.bench.accuracy import record
+from afi_verify.bench.accuracy.densities import DENSITIES, check_estimates
 from afi_verify.bench.accuracy.family import QUANTITIES, Size
 from afi_verify.bench.accuracy.general_data import GENERAL
-from afi_verify.bench.accuracy.measure import VARIANTS, Measurement, measure, worst
+from afi_verify.bench.accuracy.measure import VARIANTS, measure, worst
+from afi_verify.bench.accuracy.outcome import Outcome, Task
 from afi_verify.bench.accuracy.point_masses import POINT_MASSES
 from afi_verify.bench.accuracy.truths.balls import NotTightError
 
@@ -32,28 +35,6 @@ Progress = Callable[[int, int, str], None]
 """Called with how many problems are done, how many there are, and the family of the last one."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One problem, by names: it travels to another process."""
-
-    family: str
-    size: int
-    log_snr: float
-    variant: str
-    seed: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What came of a problem: numbers, or why there are none."""
-
-    task: Task
-    measurements: tuple[Measurement, ...] = ()
-    estimates: tuple[EstimateCheck, ...] = ()
-    undecided: str = ""
-    error: str = ""
-
-
 def run_accuracy(
     families: Sequence[str] = (),
     quantities: Sequence[str] = (),
@@ -62,6 +43,7 @@ def run_accuracy(
     seed: int = 0,
     jobs: int = 2,
     progress: Progress | None = None,
+    resume: Path | None = None,
 ) -> dict[str, Any]:
     """Measure the oracles and return the table, ready for JSON.
 
@@ -77,6 +59,10 @@ def run_accuracy(
         Of the data, the points and the roundings.
     jobs
         Processes; 1 works in this one.
+    progress
+        Told of each problem that is done.
+    resume
+        A file of finished problems, of the same version: those in it are taken from it, and others added as they finish.
 
     Returns
     -------
@@ -88,15 +74,20 @@ def run_accuracy(
     Raises
     ------
     ValueError
-        If a name is not known.
+        If a name is not known, or the file to resume from is of another kind.
+    OSError
+        If that file cannot be read or written.
     """
     names = _chosen(families, (*FAMILIES, *DENSITIES), "family")
     wanted = _chosen(quantities, QUANTITIES, "quantity")
     tasks = [task for name in names for task in _tasks(name, quick, seed)]
     begin = time.monotonic()
-    outcomes = []
-    for outcome in _outcomes(tasks, jobs):
+    known = record.read(resume) if resume is not None else {}
+    outcomes = [known[task] for task in tasks if task in known]
+    for outcome in _outcomes([task for task in tasks if task not in known], jobs):
         outcomes.append(outcome)
+        if resume is not None:
+            record.append(resume, outcome)
         if progress is not None:
             progress(len(outcomes), len(tasks), outcome.task.family)
     document = summarise(outcomes, wanted)
@@ -136,6 +127,7 @@ def summarise(outcomes: Sequence[Outcome], quantities: Sequence[str]) -> dict[st
         "problems": [
             {
                 "family": o.task.family,
+                "size": o.task.size,
                 "log_snr": o.task.log_snr,
                 "variant": o.task.variant,
                 "undecided": o.undecided,
@@ -153,7 +145,7 @@ def run_task(task: Task) -> Outcome:
         if task.family in DENSITIES:
             return Outcome(task, estimates=tuple(check_estimates(task.family, task.log_snr, task.seed)))
         family = FAMILIES[task.family]
-        found = measure(family, family.sizes[task.size], task.log_snr, task.variant, task.seed)
+        found = measure(family, _size_of(task), task.log_snr, task.variant, task.seed)
         return Outcome(task, measurements=tuple(found))
     except NotTightError as error:
         return Outcome(task, undecided=str(error))
@@ -180,7 +172,7 @@ def _tasks(name: str, quick: bool, seed: int) -> list[Task]:
         flat = len(DENSITIES[name].bounds) == 1
         if quick and not flat:
             return []
-        return [Task(name, 0, level, "", seed) for level in (LEVELS if flat and not quick else QUICK_LEVELS)]
+        return [Task(name, "", level, "", seed) for level in (LEVELS if flat and not quick else QUICK_LEVELS)]
     tasks = []
     for index, size in enumerate(FAMILIES[name].sizes):
         numbers = _numbers(size)
@@ -190,7 +182,7 @@ def _tasks(name: str, quick: bool, seed: int) -> list[Task]:
         in_turn = quick or size.dimension > 16 or numbers > LARGE
         for turn, level in enumerate(levels):
             variants = [list(VARIANTS)[(turn + index) % len(VARIANTS)]] if in_turn else list(VARIANTS)
-            tasks += [Task(name, index, level, variant, seed) for variant in variants]
+            tasks += [Task(name, str(size), level, variant, seed) for variant in variants]
     return tasks
 
 
@@ -198,10 +190,14 @@ def _numbers(size: Size) -> int:
     return size.dimension * size.components
 
 
+def _size_of(task: Task) -> Size:
+    return next(size for size in FAMILIES[task.family].sizes if str(size) == task.size)
+
+
 def _work(task: Task) -> int:
     if task.family in DENSITIES:
         return QUICK
-    size = FAMILIES[task.family].sizes[task.size]
+    size = _size_of(task)
     return _numbers(size) * (size.dimension if size.matrices else 1)
 
 
