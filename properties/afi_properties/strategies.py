@@ -52,7 +52,8 @@ SIZES: tuple[tuple[int, int, int], ...] = (
 # drowns the digits) is there, but not as often as the rest.
 _GEOMETRIES = ("shared", "collinear", "clustered", "shared", "collinear", "clustered", "duplicated", "noised")
 _COVARIANCES = tuple(COVARIANCES)
-_OFFSETS = ("0", "1", "0", "1", "100")
+_OFFSETS = ("0", "1", "0", "1", "0", "1", "100")
+_EVERYWHERE = (False, False, False, False, True)  # over the whole noise range, also where alpha or sigma is 1
 _SMALL = 10  # numbers in the data: what is found on so few is found at once, and easily read
 _PLACES = tuple(sorted((k / 20 for k in range(-20, 21)), key=abs))  # in the range of noise levels
 
@@ -197,7 +198,7 @@ def choices_of(demand: Demand) -> st.SearchStrategy[Choices]:
         weights=_one_of(WEIGHTS if demand.weights else WEIGHTS[:1]),
         schedule=_one_of(demand.schedules()),
         place=_one_of(_PLACES),
-        everywhere=_one_of((False, False, False, True)),
+        everywhere=_one_of(_EVERYWHERE),
         spread=_one_of((False, True, True)) if demand.per_sample_noise else st.just(False),
         fine=st.booleans(),
         strided=st.booleans(),
@@ -278,7 +279,7 @@ def stratified_choices(demand: Demand, rounds: int, seed: int, *, dimension: int
     def spaced(count: int) -> list[float]:
         return rng.permutation(np.linspace(-1, 1, count)).tolist() if count > 1 else [0.0] * count
 
-    everywhere = dealt((False, False, False, True))
+    everywhere = dealt(_EVERYWHERE)
     ends, middle = spaced(sum(everywhere)), spaced(count - sum(everywhere))
     columns = {
         "shape": dealt(demand.shapes()),
