@@ -16,6 +16,9 @@ from afi_reference.distribution import (
 )
 from afi_reference.extended import gram_matrix
 
+_MANY = 64
+"""From so many atoms on the rounding of their sum is worth a second one."""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Posterior:
@@ -23,12 +26,14 @@ class _Posterior:
 
     Moments are taken about that atom, then about the mean of the differences: nothing cancels, neither where
     one atom holds all the mass (the covariance is then tiny and still correct) nor under a large offset.
+    Of many atoms the mean is taken once more, about itself: the rounding of a sum of N terms grows with N, but not if
+    they cancel all along. Else it would be lost where the score is a small difference, at the mean of the data.
     """
 
     log_evidence: Array  # (): log of sum_i w_i exp(-|x - alpha y_i|^2 / (2 sigma^2))
     atom_weights: Array  # (N,), summing to 1
     weights: Array  # (M,): those that are not 0
-    anchor: Array  # (d,): the most probable atom
+    anchor: Array  # (d,): the most probable atom, or where there are many the mean to one rounding
     noise: Array  # (d,): x - alpha * anchor
     mean_difference: Array  # (d,): posterior mean minus anchor
     centred: Array  # (M, d): atoms minus posterior mean
@@ -179,6 +184,10 @@ class DiracMixture:
         anchor = self.atoms[best]
         differences = atoms - anchor
         mean_difference = weights @ differences
+        if len(weights) > _MANY:
+            anchor = anchor + mean_difference
+            differences = atoms - anchor
+            mean_difference = weights @ differences
         if self.round_mean is not None:
             mean_difference = self.round_mean(anchor + mean_difference) - anchor
         return _Posterior(

@@ -41,8 +41,7 @@ DIRAC_SIZES = (
     Size(64, 1_000),
     Size(64, 10_000),
     Size(1024, 4),
-    Size(1024, 500),
-    Size(1024, 10_000),
+    Size(1024, 2_000),
 )
 GAUSSIAN_SIZES = tuple(Size(d) for d in (1, 2, 16, 64, 1024))
 MIXTURE_SIZES = (*tuple(Size(d, 3) for d in (1, 2, 16, 64)), Size(1024, 2))

@@ -62,7 +62,8 @@ def run_accuracy(
     progress
         Told of each problem that is done.
     resume
-        A file of finished problems, of the same version: those in it are taken from it, and others added as they finish.
+        A file of finished problems, of the same version: those in it are taken from it, and others added
+        as they finish.
 
     Returns
     -------
