@@ -14,7 +14,7 @@ from afi_reference.distribution import (
     as_points,
     normalised_weights,
 )
-from afi_reference.extended import gram_matrix
+from afi_reference.extended import gram_matrix, weighted_sum
 
 _MANY = 64
 """From so many atoms on the rounding of their sum is worth a second one."""
@@ -50,10 +50,10 @@ class _Posterior:
         return gram_matrix(np.sqrt(self.weights)[:, None] * self.centred)
 
     def covariance_vector_product(self, v: Array) -> Array:
-        return (self.weights * (self.centred @ v)) @ self.centred
+        return weighted_sum(self.weights * (self.centred @ v), self.centred)
 
     def covariance_trace(self) -> Array:
-        return self.weights @ (self.centred * self.centred).sum(axis=1)
+        return (self.weights * (self.centred * self.centred).sum(axis=1)).sum()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -187,7 +187,7 @@ class DiracMixture:
         if len(weights) > _MANY:
             anchor = anchor + mean_difference
             differences = atoms - anchor
-            mean_difference = weights @ differences
+            mean_difference = weighted_sum(weights, differences)
         if self.round_mean is not None:
             mean_difference = self.round_mean(anchor + mean_difference) - anchor
         return _Posterior(
