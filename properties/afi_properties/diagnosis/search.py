@@ -207,6 +207,7 @@ _WORDS: tuple[tuple[str, Fault], ...] = (
     ("uniform", Fault.WEIGHTS_IGNORED),
     ("N/(N-1)", Fault.CONSTANT),
     ("1/d", Fault.ONE_OVER_D),
+    ("divided by d", Fault.ONE_OVER_D),
     ("times d", Fault.ONE_OVER_D),
     ("multiplied by d", Fault.ONE_OVER_D),
     ("doubled", Fault.TERM_DOUBLED),
