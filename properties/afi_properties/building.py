@@ -40,7 +40,7 @@ def _build_dirac(rng: np.random.Generator, choices: Choices) -> Problem:
     centre = OFFSETS[choices.offset] * unit_directions(rng, 1, dimension)[0] * math.sqrt(dimension)
     v = rng.standard_normal((batch, dimension))
     if choices.balanced:
-        v = balance_directions(v, atoms, deviations, weights)
+        v = balance_directions(v, atoms, deviations, weights, centre / unit)
     if not choices.fine:
         atoms, deviations, v = coarsen(atoms), coarsen(deviations), coarsen(v)
         centre = np.round(centre)
@@ -49,7 +49,7 @@ def _build_dirac(rng: np.random.Generator, choices: Choices) -> Problem:
         "x": alpha[:, None] * (centre + unit * deviations),
         "v": v,
         # an endpoint near the data, but not on it: a sampler's last iterate
-        "x0": data[rng.integers(0, count, batch)] + 0.25 * unit * v,
+        "x0": data[rng.integers(0, count, batch)] + 0.25 * unit * (_noise_apart(rng, v) if choices.balanced else v),
         "t": times,
         "alpha": alpha,
         "sigma": sigma,
@@ -100,6 +100,11 @@ def _problem(choices: Choices, what: str, values: dict[str, Array]) -> Problem:
         seed=choices.seed,
         id=choices.id,
     )
+
+
+def _noise_apart(rng: np.random.Generator, v: Array) -> Array:
+    """Return noise that knows nothing of ``v``: else ``<x0, v> x0`` is ``d`` times the identity, and drowns it."""
+    return coarsen(rng.standard_normal(v.shape))
 
 
 def _levels(rng: np.random.Generator, choices: Choices) -> tuple[Array, Array, Array]:

@@ -112,13 +112,14 @@ def place_components(
     return means, np.array(0.5 * width / max(1.0, radius, dimension**0.25))
 
 
-def balance_directions(v: Array, atoms: Array, deviations: Array, weights: Array) -> Array:
+def balance_directions(v: Array, atoms: Array, deviations: Array, weights: Array, centre: Array) -> Array:
     """Return the directions (B, d) with less of what the atoms span, where their covariance outweighs the identity.
 
-    Of a random direction the span of N atoms takes a part of about ``1 / sqrt(d)``, on which the covariance acts by up
+    Of a random direction, the span of N atoms takes a part of about ``1 / sqrt(d)``, on which the covariance acts by up
     to the square of the radius: at radius ``2 sqrt(d)`` it is ``4 sqrt(d)`` times the identity, which float32 then
     cannot tell from nothing. The part in the span is scaled so that ``|Cov v|`` in units of the noise's variance is at
-    most ``|v|``. Where the atoms span the whole space there is nothing to balance with.
+    most ``|v|``; and so is the part along the ``centre``, for what is told from ``<mean, v> mean``. Where the atoms
+    span the whole space there is nothing to balance with.
 
     Parameters
     ----------
@@ -128,6 +129,8 @@ def balance_directions(v: Array, atoms: Array, deviations: Array, weights: Array
         Atoms (N, d) and points (B, d), in units of ``sigma / alpha``.
     weights
         Of the atoms, shape (N,).
+    centre
+        What was added to atoms and points, shape (d,), in the same units.
     """
     # |e|^2 is the same for all atoms.
     logits = np.log(weights) + deviations @ atoms.T - (atoms * atoms).sum(axis=1) / 2
@@ -139,10 +142,19 @@ def balance_directions(v: Array, atoms: Array, deviations: Array, weights: Array
     shares = np.linalg.norm(moments @ atoms, axis=1) / np.linalg.norm(v, axis=1)
     vectors, lengths, _ = np.linalg.svd((atoms - atoms[0]).T, full_matrices=False)
     basis = vectors[:, lengths > _SAME * lengths.max()]
-    if basis.shape[1] == len(atoms[0]):
+    if basis.shape[1] == len(centre):
         return v
     in_span = (v @ basis) @ basis.T
-    return np.asarray(v - (1 - 1 / np.maximum(shares, 1))[:, None] * in_span)
+    rest = centre - basis @ (basis.T @ centre)
+    size = np.linalg.norm(rest)
+    along_rest = np.outer(v @ rest, rest) / size**2 if size > 0 else np.zeros_like(v)
+    lengths_along = np.linalg.norm(along_rest, axis=1) * size**2 / np.linalg.norm(v, axis=1)
+    return np.asarray(v - _excess(shares) * in_span - _excess(lengths_along) * along_rest)
+
+
+def _excess(shares: Array) -> Array:
+    """Return what to take away of a part whose term is ``shares`` (B,) times the identity's, shape (B, 1)."""
+    return (1 - 1 / np.maximum(shares, 1))[:, None]
 
 
 def coarsen(values: Array) -> Array:

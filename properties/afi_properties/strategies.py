@@ -118,7 +118,7 @@ class Demand:
 
     def balances(self) -> tuple[bool, ...]:
         """Whether directions are balanced; a mixture's covariances are of full rank, and need none of it."""
-        return (False, True, True) if self.family == "dirac" else (False,)
+        return (False, True, True, True, True) if self.family == "dirac" else (False,)
 
     def schedules(self) -> tuple[Schedule, ...]:
         """Schedules of the noise levels, simplest first."""
