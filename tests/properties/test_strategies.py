@@ -10,12 +10,19 @@ from hypothesis import strategies as st
 
 from afi_properties.catalogue import CLAIMS
 from afi_properties.choices import choices_from_id
-from afi_properties.geometry import GEOMETRIES, OFFSETS, RADII, WEIGHTS, place_atoms
+from afi_properties.geometry import GEOMETRIES, OFFSETS, RADII, WEIGHTS, balance_directions, place_atoms
 from afi_properties.judgement import find_truth, margins_of
 from afi_properties.known_jacobian import skew_eps_for
-from afi_properties.noise_levels import SCHEDULES, VARIANCE_PRESERVING, time_near_log_snr
+from afi_properties.noise_levels import (
+    SCHEDULES,
+    SCHEDULES_BY_NAME,
+    VARIANCE_PRESERVING,
+    telling_range,
+    time_near_log_snr,
+)
 from afi_properties.precision import PRECISIONS
 from afi_properties.strategies import SIZES, Demand, problems, stratified_problems
+from afi_reference import DiracMixture
 
 FAMILIES = ("dirac", "gaussian-mixture")
 DIMENSIONS = (1, 2, 16, 256, 4096)
@@ -276,3 +283,42 @@ def test_half_of_the_points_or_more_tell_the_truth_from_every_wrong_formula(inde
     if dimension > DIRAC_CLAIMS[index].largest_dimension:
         dimension = DIRAC_CLAIMS[index].largest_dimension
     assert share_of_telling_points(index, dimension) >= 0.5
+
+
+@pytest.mark.parametrize("geometry", ["shared", "collinear", "clustered", "duplicated"])
+def test_in_balanced_directions_the_covariance_weighs_no_more_than_the_identity(geometry):
+    rng = np.random.default_rng(0)
+    weights, dimension = np.array([0.5, 0.3, 0.2]), 1024
+    atoms, deviation = place_atoms(rng, geometry, weights, dimension, 2 * dimension**0.5)
+    deviations, v = deviation * rng.standard_normal((2, dimension)), rng.standard_normal((2, dimension))
+    centre = rng.standard_normal(dimension)
+    law = DiracMixture(atoms, weights)
+
+    def shares(v):
+        covariance = law.posterior_covariance(deviations, 1.0, 1.0)
+        return np.linalg.norm(np.einsum("bij,bj->bi", covariance, v), axis=1) / np.linalg.norm(v, axis=1)
+
+    balanced = balance_directions(v, atoms, deviations, weights, centre)
+    assert (shares(balanced) < 1.01).all()
+    assert (shares(v) > 5 * shares(balanced)).any()
+    assert (np.linalg.norm(balanced, axis=1) > 0.9 * np.linalg.norm(v, axis=1)).all()
+    assert (abs(balanced @ centre) * np.linalg.norm(centre) < 2 * np.linalg.norm(balanced, axis=1)).all()
+
+
+def test_directions_in_the_whole_space_that_the_atoms_span_stay():
+    rng = np.random.default_rng(0)
+    atoms, v = rng.standard_normal((5, 2)), rng.standard_normal((3, 2))
+    assert (balance_directions(v, atoms, np.zeros((3, 2)), np.full(5, 0.2), np.ones(2)) == v).all()
+
+
+def test_noise_levels_are_those_at_which_float32_can_tell():
+    def ends(name, *case):
+        return telling_range(SCHEDULES_BY_NAME[name], *case)
+
+    low, high = ends("vp-linear", 2, 1.0, 0.0)  # as far as alpha and sigma are visibly not 1
+    assert -5 < low < -3
+    assert 3 < high < 5
+    assert ends("vp-linear", 4096, 128.0, 0.0)[1] < 2 < high  # distances of 8,000 that are rounded
+    assert ends("vp-linear", 2, 1.0, 100.0)[1] < high  # data far from the origin
+    assert ends("ve", 2, 1.0, 0.0)[1] > 7  # alpha is 1 there, whatever the noise
+    assert ends("vp-linear", 4096, 1000.0, 0.0) == (0.0, 0.0)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 
 from afi_properties.catalogue import CLAIMS
 from afi_properties.strategies import Demand, arrays
-from afi_properties.vacuity import CaseMargin, case_margin, measure, problems_in, summarise
+from afi_properties.vacuity import DIMENSIONS, CaseMargin, case_margin, measure, problems_in, summarise
 
 ORACLE_CLAIMS = [claim for claim in CLAIMS if claim.wrong]
 QUIET = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -31,13 +31,12 @@ def test_summary_counts_by_dimension():
 
 @pytest.mark.parametrize("claim", ORACLE_CLAIMS, ids=lambda claim: f"{claim.role}-{claim.family}")
 def test_half_of_the_cases_or_more_are_far_from_every_wrong_formula(claim):
-    # Not yet shown: at d=4096 in float32 the Fisher claims reach 0.4 to 0.6, and few mixtures were measured at d=256.
-    # `python -m afi_properties.vacuity` measures those, float64, and more cases.
-    for dimension in (1, 2, 16, 256) if claim.family == "dirac" else (1, 2, 16):
+    # float32 is the harder; `python -m afi_properties.vacuity` measures float64, other seeds and more cases.
+    for dimension in DIMENSIONS:
         if dimension <= claim.largest_dimension:
-            (summary,) = summarise(
-                measure(claim, problem, "float32") for problem in problems_in(claim, dimension, 20, 0)
-            )
+            costly = claim.family == "gaussian-mixture" and dimension > 16
+            cases = problems_in(claim, dimension, 6 if costly else 20, 0)
+            (summary,) = summarise(measure(claim, problem, "float32") for problem in cases)
             assert summary.wide >= summary.cases / 2, (dimension, summary)
 
 
