@@ -8,7 +8,7 @@ import typing
 from enum import Enum
 from typing import Any
 
-from afi_verify.results import SCHEMA, CheckResult, Results, count_verdicts
+from afi_verify.results import SCHEMA, CheckResult, Point, Results, count_verdicts
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -89,6 +89,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
 
 
 def _build_dataclass(kind: type, value: Any, where: str) -> Any:
+    if kind is Point and isinstance(value, list):
+        value = _named(value, where)
     entry = _expect(dict, value, where or "results")
     hints = _hints(kind)
     arguments = {}
@@ -99,6 +101,14 @@ def _build_dataclass(kind: type, value: Any, where: str) -> Any:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ValueError(f"{inner}: missing")
     return kind(**arguments)
+
+
+def _named(row: list[Any], where: str) -> dict[str, Any]:
+    """Return a row of numbers, as which ``results.json`` holds a point, with the names of its fields."""
+    names = [field.name for field in dataclasses.fields(Point)]
+    if len(row) != len(names):
+        raise ValueError(f"{where}: expected {len(names)} numbers ({', '.join(names)}), got {len(row)}")
+    return dict(zip(names, row, strict=True))
 
 
 @functools.cache

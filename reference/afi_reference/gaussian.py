@@ -346,5 +346,5 @@ def _require_covariances(covariances: Array) -> None:
     eigenvalues = np.linalg.eigvalsh(covariances.astype(np.float64))
     # The slack is the rounding of the entries themselves, at most d times the largest eigenvalue's.
     slack = covariances.shape[1] * np.finfo(np.float64).eps * abs(eigenvalues).max(axis=1)
-    for k in np.flatnonzero(eigenvalues[:, 0] < -slack):
-        raise ValueError(f"covariances[{k}] has the negative eigenvalue {eigenvalues[k, 0]:.3g}.")
+    for worst in np.flatnonzero(eigenvalues[:, 0] < -slack):
+        raise ValueError(f"covariances[{worst}] has the negative eigenvalue {eigenvalues[worst, 0]:.3g}.")

@@ -115,8 +115,9 @@
 
   const openTarget = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (!target?.matches("details")) return;
-    target.open = true;
+    const box = target?.closest("details");
+    if (!box) return;
+    box.open = true;
     target.scrollIntoView();
   };
 
