@@ -8,12 +8,12 @@ import numpy as np
 from afi_properties.diagnosis import Exhibit, Explanation, Fault, explain
 from afi_properties.diagnosis.regimes import find_flag, find_threshold
 from afi_properties.inputs import make_inputs
-from afi_properties.judgement import LIMIT, errors_of, find_truth
+from afi_properties.judgement import LIMIT, errors_of, find_truth, norms
 from afi_properties.precision import PRECISIONS
 from afi_properties.problem import Array, Problem
 from afi_verify.errors import BrokenAnswerError
 from afi_verify.examination import Finding, Kind, examine
-from afi_verify.handing import Subject, call
+from afi_verify.handing import Subject, call, round_problem
 
 MOST_PROBED = 4
 """Findings that the function is called on again: behaviour shows on any, or needs a formula anyway."""
@@ -36,13 +36,12 @@ def diagnose(subject: Subject, findings: Sequence[Finding]) -> Explanation | Non
     exhibits = [_exhibit(subject, f) for f in findings]
     answered = sorted((f for f in bad if f.answer is not None), key=lambda f: _size(f.problem))
     searches: tuple[Callable[[], Explanation | None], ...] = (
-        lambda: _state(subject, answered, findings),
+        lambda: _state(subject, answered),
         lambda: explain(exhibits) if answered else None,
-        lambda: _lower_precision(subject, answered),
+        lambda: _lost_digits(subject, answered),
         lambda: find_flag(exhibits, wrong),
         lambda: _behaviour(subject, answered),
         lambda: find_threshold(exhibits, wrong),
-        lambda: _lost_digits(bad),
     )
     for search in searches:
         found = search()
@@ -67,7 +66,7 @@ def _wrong_points(finding: Finding) -> Array:
 
 def _exhibit(subject: Subject, finding: Finding) -> Exhibit:
     truth, values = finding.truth, finding.handed.values
-    inputs = make_inputs(values, skew=finding.handed.skew).in_dtype(truth.answer.dtype)
+    inputs = make_inputs(values, skew=finding.handed.skew)  # float64: hundreds of formulas, compared to a thousandth
     answer = np.full(truth.answer.shape, np.nan) if finding.answer is None else finding.answer
     precision = PRECISIONS[subject.dtype]
     return Exhibit(
@@ -79,14 +78,12 @@ def _size(problem: Problem) -> int:
     return problem.batch * problem.atoms * problem.dimension
 
 
-def _state(subject: Subject, answered: Sequence[Finding], findings: Sequence[Finding]) -> Explanation | None:
-    """Ask the same question again, with another one in between."""
-    others = sorted((f for f in findings if f.answer is not None), key=lambda f: _size(f.problem))
+def _state(subject: Subject, answered: Sequence[Finding]) -> Explanation | None:
+    """Ask the same question again, with another one of the same shapes in between."""
     for finding in answered[:MOST_PROBED]:
         assert finding.answer is not None
-        in_between = next((f for f in others if f.problem is not finding.problem), finding)
         answers = [finding.answer]
-        for asked in (finding, in_between, finding):
+        for asked in (finding, _otherwise(subject, finding), finding):
             answer = _call(subject, asked)
             if answer is None:
                 break
@@ -94,7 +91,43 @@ def _state(subject: Subject, answered: Sequence[Finding], findings: Sequence[Fin
                 answers.append(answer)
         if any(not np.array_equal(answers[0], again, equal_nan=True) for again in answers[1:]):
             return Explanation(Fault.STATE, "is another one when the same question is asked again")
+    if any(_keeps_something(subject, finding, nth) for nth, finding in enumerate(answered[:MOST_PROBED])):
+        words = (
+            "is right for sizes never asked before, and wrong for the next question of these sizes: something is kept"
+        )
+        return Explanation(Fault.STATE, words)
     return None
+
+
+def _keeps_something(subject: Subject, finding: Finding, nth: int) -> bool:
+    """Ask two questions of sizes that no case has, then the second one in other sizes still."""
+    first = _enlarged(finding.problem, finding.worst_point, 7 + 2 * nth, 3)
+    if not _becomes_right(subject, first):
+        return False
+    second = _otherwise(subject, finding).problem
+    if examine(subject, _enlarged(second, finding.worst_point, 7 + 2 * nth, 3)).kind is not Kind.WRONG:
+        return False
+    return _becomes_right(subject, _enlarged(second, finding.worst_point, 8 + 2 * nth, 5))
+
+
+def _enlarged(problem: Problem, point: int, batch: int, copies: int) -> Problem:
+    """Return the same question for one point many times, with each atom several times: the answer is the same."""
+    values = {name: value[[point] * batch] if name in _OF_POINTS else value for name, value in problem.values.items()}
+    for name in ("data", "means", "covariances", "weights"):
+        if name in values:
+            values[name] = np.concatenate([values[name]] * copies)
+    values["weights"] = values["weights"] / copies
+    return dataclasses.replace(problem, values=values, id=None)
+
+
+def _otherwise(subject: Subject, finding: Finding) -> Finding:
+    """Return another question of the same shapes: other points, other atoms."""
+    values = dict(finding.problem.values)
+    for name in ("x", "data", "means"):
+        if name in values:
+            values[name] = values[name][::-1] * 0.5 + 0.25
+    problem = dataclasses.replace(finding.problem, values=values, id=None)
+    return dataclasses.replace(finding, handed=round_problem(subject, problem))
 
 
 def _behaviour(subject: Subject, answered: Sequence[Finding]) -> Explanation | None:
@@ -110,7 +143,21 @@ def _behaviour(subject: Subject, answered: Sequence[Finding]) -> Explanation | N
         tried = [(f, p) for f in answered[: 3 * MOST_PROBED] if (p := change(f)) is not None][:MOST_PROBED]
         if tried and all(_becomes_right(subject, problem) for _, problem in tried):
             return Explanation(fault, sentence)
+    batches = [f for f in answered if f.problem.batch > 1][:MOST_PROBED]
+    if batches and all(_changes_alone(subject, finding) for finding in batches):
+        return Explanation(Fault.BATCH, "is another one for the point alone: it depends on the others of its batch")
     return None
+
+
+def _changes_alone(subject: Subject, finding: Finding) -> bool:
+    problem = _alone(finding)
+    assert problem is not None
+    assert finding.answer is not None
+    alone = examine(subject, problem)
+    if alone.answer is None:
+        return False
+    change = norms(np.asarray(alone.answer - finding.answer[[finding.worst_point]]))
+    return bool((change > 2 * LIMIT * alone.truth.attainable).any())
 
 
 def _becomes_right(subject: Subject, problem: Problem) -> bool:
@@ -118,18 +165,51 @@ def _becomes_right(subject: Subject, problem: Problem) -> bool:
     return finding.kind is Kind.RIGHT and finding.answer is not None
 
 
-def _lower_precision(subject: Subject, answered: Sequence[Finding]) -> Explanation | None:
-    """Tell whether all answers are what a lower precision could attain, and no better."""
+def _lost_digits(subject: Subject, answered: Sequence[Finding]) -> Explanation | None:
+    """Tell rounding from a formula: by how much the deviation itself changes when the point hardly does.
+
+    The deviation of a wrong formula is as smooth as the formula; that of rounding is another one for each point.
+    """
+    tried = answered[: 3 * MOST_PROBED]
     for name in LOWER:
-        if PRECISIONS[name].unit_roundoff <= PRECISIONS[subject.dtype].unit_roundoff:
+        unit = PRECISIONS[name].unit_roundoff
+        if unit <= PRECISIONS[subject.dtype].unit_roundoff:
             continue
-        errors = [_errors_in(subject, finding, name) for finding in answered[: 3 * MOST_PROBED]]
-        known = np.concatenate(errors) if errors else np.zeros(0)
+        known = np.concatenate([np.zeros(0), *(_errors_in(subject, finding, name) for finding in tried)])
         known = known[~np.isnan(known)]
-        # Rounding to that precision shows nearly everywhere; cancellation of digits only here and there.
-        if known.size and (known <= LIMIT).all() and np.median(known) > 0.02:
+        if known.size and (known <= LIMIT).all() and np.median(known) > 0.02 and _is_rough(subject, tried, 2 * unit):
             return Explanation(Fault.LOW_PRECISION, f"is as good as {name} could be: part of it is computed in less")
+    if _is_rough(subject, tried, 64 * PRECISIONS[subject.dtype].unit_roundoff):
+        words = "is right but for rounding: digits cancel where large numbers are subtracted"
+        return Explanation(Fault.CANCELLATION, words)
     return None
+
+
+def _is_rough(subject: Subject, tried: Sequence[Finding], nudge: float) -> bool:
+    rough = [r for r in (_roughness(subject, finding, nudge) for finding in tried) if r is not None]
+    return bool(rough) and bool(np.median(rough) > 0.3)
+
+
+def _roughness(subject: Subject, finding: Finding, nudge: float) -> float | None:
+    """Return the relative change of the deviation from the truth, for a relative change of x by ``nudge``."""
+    claim, handed = subject.provided.claim, finding.handed
+    assert finding.answer is not None
+    x = finding.problem.values["x"] * (1 + nudge * np.random.default_rng(0).uniform(-1, 1, handed.values["x"].shape))
+    nudged = round_problem(
+        subject, dataclasses.replace(finding.problem, values={**finding.problem.values, "x": x}, id=None)
+    )
+    answer = _call(subject, dataclasses.replace(finding, handed=nudged))
+    if answer is None or not nudged.in_range:
+        return None
+    dtype = finding.truth.answer.dtype
+    exact = {name: np.asarray(value, dtype=dtype) for name, value in nudged.values.items()}
+    with np.errstate(all="ignore"):
+        before = finding.answer - finding.truth.answer
+        after = answer.reshape(before.shape) - claim.truth(make_inputs(exact, skew=nudged.skew))
+        wrong = _wrong_points(finding) & finding.truth.representable
+        changes = norms(np.asarray(after - before))[wrong] / norms(np.asarray(before))[wrong]
+    changes = changes[np.isfinite(changes)]
+    return float(np.median(changes)) if changes.size else None
 
 
 def _errors_in(subject: Subject, finding: Finding, precision: str) -> Array:
@@ -138,12 +218,6 @@ def _errors_in(subject: Subject, finding: Finding, precision: str) -> Array:
     assert finding.answer is not None
     wrong = truth.representable & (finding.errors > LIMIT)
     return np.where(wrong, errors_of(finding.answer, truth), np.nan)
-
-
-def _lost_digits(bad: Sequence[Finding]) -> Explanation | None:
-    if all(f.kind is Kind.INACCURATE for f in bad):
-        return Explanation(Fault.CANCELLATION, "is right but for digits that cancel: large numbers are subtracted")
-    return None
 
 
 def _call(subject: Subject, finding: Finding) -> Array | None:

@@ -33,7 +33,7 @@ def right_exhibits(index, dtype="float64"):
             skew = skew_eps_for(problem.values["x"], problem.values["sigma"], problem.seed)
         values = {name: value.astype(dtype).astype(float) for name, value in problem.values.items()}
         truth = find_truth(claim, values, problem, skew, PRECISIONS[dtype])
-        inputs = make_inputs(values, skew=skew).in_dtype(truth.answer.dtype)
+        inputs = make_inputs(values, skew=skew)
         exhibits.append(Exhibit(claim, problem, inputs, truth.answer.astype(dtype), truth, PRECISIONS[dtype]))
     return exhibits
 

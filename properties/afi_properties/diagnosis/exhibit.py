@@ -23,7 +23,7 @@ class Exhibit:
 
     claim: Claim
     problem: Problem
-    inputs: Inputs  # in the dtype of the truth
+    inputs: Inputs
     answer: Array  # (B, ...)
     truth: Truth
     precision: Precision
@@ -52,6 +52,23 @@ class Exhibit:
         with np.errstate(all="ignore"):
             stretched = self.truth.attainable * np.maximum(1, np.nan_to_num(size / true_size, nan=1, posinf=1))
         return np.asarray(LIMIT * (stretched + self.precision.unit_roundoff * size))
+
+    def nearly(self, candidate: Array) -> bool:
+        """Whether ``candidate`` (B, ...) leaves so little of the deviations that rounding may be all of it."""
+        left = norms(np.asarray(self.answer - candidate))
+        bound = np.where(self.wrong, 0.1 * self.deviation, 1e-2 * norms(self.truth.answer))
+        return bool((left <= bound)[self.usable].all())
+
+    def rounded(self, draw: int) -> "Exhibit":
+        """Return the same case with its points and noise levels rounded at random."""
+        rng = np.random.default_rng(draw)
+        unit = self.precision.unit_roundoff
+        changed = {
+            name: value * (1 + unit * rng.uniform(-1, 1, value.shape))
+            for name in ("x", "alpha", "sigma")
+            for value in [getattr(self.inputs, name)]
+        }
+        return dataclasses.replace(self, inputs=dataclasses.replace(self.inputs, **changed))
 
     def fit(self, candidate: Array, slack: Array | float = 0.0) -> "Fit":
         """Say how well a wrong formula's answer (B, ...) accounts for what came back; ``slack`` is added rounding."""

@@ -64,6 +64,8 @@ class Coefficients:
 def find_factor(coefficients: Coefficients) -> Factor | None:
     """Return the simplest factor within the tolerances of all coefficients, or ``None``; never the factor 1."""
     values, tolerances = coefficients.values, coefficients.tolerances
+    if (np.abs(values - 1) <= tolerances).all():
+        return None  # the factor 1 is the truth
     if (np.abs(values) <= tolerances).all():
         return Factor(0.0)
     if not (np.isfinite(values).all() and (values != 0).all()):
@@ -73,14 +75,56 @@ def find_factor(coefficients: Coefficients) -> Factor | None:
         with np.errstate(all="ignore"):
             predicted = sign * constants[:, None] * np.exp(powers @ coefficients.logs.T)
         fits = (np.abs(predicted - values) <= tolerances).all(axis=1)
-        if sign == 1:
-            fits[0] = False  # the factor 1 is the truth
         if fits.any():
             first = int(np.argmax(fits))
             return Factor(sign * float(constants[first]), *(float(p) for p in powers[first]))
-    median = float(np.median(values))
-    if (np.abs(values - median) <= tolerances).all() and len(np.unique(coefficients.logs[:, 1])) > 1:
-        return Factor(float(f"{median:.4g}"))
+    return _find_constant(coefficients) or _find_damping(coefficients)
+
+
+def _find_constant(coefficients: Coefficients) -> Factor | None:
+    """Return a factor with a constant that is no simple number, times powers of alpha and sigma alone."""
+    values, tolerances, logs = coefficients.values, coefficients.tolerances, coefficients.logs
+    if len(np.unique(logs[:, 1])) < 4:  # so many noise levels, or a constant and two powers fit anything
+        return None
+    for alpha, sigma in sorted(itertools.product(_POWERS, _POWERS), key=lambda p: abs(p[0]) + abs(p[1])):
+        shape = np.exp(alpha * logs[:, 0] + sigma * logs[:, 1])
+        ratios, widths = values / shape, tolerances / shape
+        low, high = (ratios - widths).max(), (ratios + widths).min()
+        if low <= high and low * high > 0:
+            return Factor(float(f"{(low + high) / 2:.3g}"), alpha=alpha, sigma=sigma)
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Damping(Factor):
+    """``1 / (1 + small / quantity)``, or its square: a small number was added to a divisor."""
+
+    small: float = 0.0
+    divisor: str = ""
+
+    @property
+    def fault(self) -> Fault:
+        """Always the same."""
+        return Fault.EPSILON
+
+    def __str__(self) -> str:
+        """Return the factor as text."""
+        return f"what {self.small:.3g} added to a divisor {self.divisor} makes of it"
+
+
+def _find_damping(coefficients: Coefficients) -> Factor | None:
+    values, tolerances, logs = coefficients.values, coefficients.tolerances, coefficients.logs
+    if len(np.unique(logs[:, 1])) < 4 or not (values > 0).all():
+        return None
+    for power in (1, 2):
+        roots = values ** (1 / power)
+        for name, quantity in (("σ²", 2 * logs[:, 1]), ("σ⁴", 4 * logs[:, 1]), ("σ", logs[:, 1]), ("α", logs[:, 0])):
+            shape = np.exp(quantity)
+            small = (1 / roots - 1) * shape
+            widths = tolerances / values / power / roots * shape
+            low, high = (small - widths).max(), (small + widths).min()
+            if 0 < low <= high:
+                return Damping(float(power), small=float(f"{(low + high) / 2:.3g}"), divisor=name)
     return None
 
 

@@ -11,11 +11,14 @@ from afi_properties.problem import Array
 FEWEST = 3
 """Points on either side that a property must set apart to be named."""
 
+MOSTLY = 0.8
+"""Share of wrong points that a part of the cases needs to be named as where answers are wrong."""
+
 _UNDERFLOW = {"float64": -700.0, "float32": -85.0, "bfloat16": -85.0, "float16": -8.0}
 
 
 def find_flag(exhibits: Sequence[Exhibit], wrong: Sequence[Array]) -> Explanation | None:
-    """Return the circumstance (B = N, strided arrays, …) in which answers are wrong, always and only then.
+    """Return the circumstance (B = N, strided arrays, …) in which answers are wrong, and hardly elsewhere.
 
     Parameters
     ----------
@@ -27,14 +30,11 @@ def find_flag(exhibits: Sequence[Exhibit], wrong: Sequence[Array]) -> Explanatio
     table = _Table(exhibits, wrong)
     if not table.decides:
         return None
-    for fault, words, flag in _FLAGS:
-        if (table.column(flag).astype(bool) == table.wrong).all():
-            return Explanation(fault, f"is wrong only {words}")
-    return None
+    return table.best([(fault, words, table.column(flag).astype(bool)) for fault, words, flag in _FLAGS])
 
 
 def find_threshold(exhibits: Sequence[Exhibit], wrong: Sequence[Array]) -> Explanation | None:
-    """Return the number (d, log-SNR, …) beyond a value of which answers are wrong, always and only then."""
+    """Return the number (d, log-SNR, …) beyond a value of which answers are wrong, and hardly elsewhere."""
     table = _Table(exhibits, wrong)
     if not table.decides:
         return None
@@ -44,13 +44,13 @@ def find_threshold(exhibits: Sequence[Exhibit], wrong: Sequence[Array]) -> Expla
     if exponents[bad].max() < min(underflow, exponents[~bad].min()):
         words = "is wrong only where every weight underflows: subtract the largest exponent first"
         return Explanation(Fault.UNDERFLOW, words)
+    candidates = []
     for fault, words, feature in _NUMBERS:
         values = table.column(feature)
-        if values[bad].min() > values[~bad].max():
-            return Explanation(fault, f"is wrong only where {words} is at least {values[bad].min():.4g}")
-        if values[bad].max() < values[~bad].min():
-            return Explanation(fault, f"is wrong only where {words} is at most {values[bad].max():.4g}")
-    return None
+        low, high = values[bad].min(), values[bad].max()
+        candidates.append((fault, f"where {words} is at least {low:.4g}", values >= low))
+        candidates.append((fault, f"where {words} is at most {high:.4g}", values <= high))
+    return table.best(candidates)
 
 
 class _Table:
@@ -65,6 +65,17 @@ class _Table:
     def decides(self) -> bool:
         """Whether there are enough points on either side."""
         return min(int(self.wrong.sum()), int((~self.wrong).sum())) >= FEWEST
+
+    def best(self, parts: Sequence[tuple[Fault, str, Array]]) -> Explanation | None:
+        """Return the part that holds all wrong points and hardly a right one, if there is one.
+
+        A few right ones are allowed: where the truth is zero, say, a wrong formula can be right by chance.
+        """
+        shares = [self.wrong[part].mean() if part[self.wrong].all() else 0.0 for _, _, part in parts]
+        if max(shares) < MOSTLY:
+            return None
+        fault, words, _ = parts[int(np.argmax(shares))]
+        return Explanation(fault, f"is wrong only {words}")
 
     def column(self, feature: Callable[[Exhibit], Array | float]) -> Array:
         pairs = zip(self._exhibits, self._shown, strict=True)

@@ -5,12 +5,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from afi_properties.diagnosis.changed_inputs import Hypothesis, changed_inputs
 from afi_properties.diagnosis.exhibit import Exhibit, Fit
 from afi_properties.diagnosis.explanation import Explanation, Fault
 from afi_properties.diagnosis.factors import Coefficients, Factor, find_factor
-from afi_properties.diagnosis.other_answers import other_answers
+from afi_properties.diagnosis.hypotheses import Hypothesis, all_hypotheses
+from afi_properties.diagnosis.hypotheses.hypothesis import Predict
+from afi_properties.diagnosis.hypotheses.predictions import QUANTITIES
 from afi_properties.diagnosis.terms import IDENTITY, WHOLE, Term, extra_terms_of, terms_of
+from afi_properties.inputs import Inputs
 from afi_properties.judgement import LIMIT, norms
 from afi_properties.problem import Array
 
@@ -28,7 +30,14 @@ def explain(exhibits: Sequence[Exhibit]) -> Explanation | None:
     """Return the formula that accounts for all answers of one check's cases; ``None`` if none does."""
     chosen = _chosen(exhibits)
     if any(e.wrong.any() for e in chosen):
-        for search in (_named_formulas, _changed_terms, _other_formulas, _added_terms, _estimate):
+        for search in (
+            _named_formulas,
+            _changed_terms,
+            _other_formulas,
+            _scaled_quantities,
+            _added_terms,
+            _estimate,
+        ):
             found = search(chosen)
             if found is not None:
                 return found
@@ -49,19 +58,33 @@ def _chosen(exhibits: Sequence[Exhibit]) -> list[Exhibit]:
     return head + tail[::step][: MOST_EXHIBITS // 2] + right[:: max(1, len(right) // MOST_EXHIBITS)][:MOST_EXHIBITS]
 
 
-def _accounts_for(exhibits: Sequence[Exhibit], predict: Callable[[Exhibit], Array | None]) -> bool:
+def _accounts_for(exhibits: Sequence[Exhibit], predict: Predict) -> bool:
     """Whether a formula explains every wrong answer and contradicts no right one."""
     total = Fit()
     with np.errstate(all="ignore"):
         for exhibit in exhibits:
             try:
-                predicted = predict(exhibit)
+                fit = _fit(exhibit, predict)
             except (ValueError, np.linalg.LinAlgError):  # what is supposed has no answer: an infinite or a singular one
                 return False
-            total += exhibit.fit(exhibit.truth.answer if predicted is None else predicted)
+            total += fit
             if total.missed or total.contradicted:
                 return False
     return total.telling > 0
+
+
+def _fit(exhibit: Exhibit, predict: Predict) -> Fit:
+    predicted = predict(exhibit)
+    candidate = exhibit.truth.answer if predicted is None else predicted
+    fit = exhibit.fit(candidate)
+    if predicted is None or not (fit.missed or fit.contradicted) or not exhibit.nearly(candidate):
+        return fit
+    # A wrong formula can be worse conditioned than the right one: measure what rounding its inputs changes.
+    spread = np.zeros(len(candidate))
+    for draw in range(2):
+        again = predict(exhibit.rounded(draw))
+        spread = np.maximum(spread, norms(np.asarray((candidate if again is None else again) - candidate)))
+    return exhibit.fit(candidate, slack=LIMIT * spread)
 
 
 def _first(exhibits: Sequence[Exhibit], hypotheses: Iterator[Hypothesis]) -> Explanation | None:
@@ -84,7 +107,7 @@ def _by_formula(name: str) -> Callable[[Exhibit], Array | None]:
 
 
 def _other_formulas(exhibits: Sequence[Exhibit]) -> Explanation | None:
-    return _first(exhibits, changed_inputs()) or _first(exhibits, other_answers())
+    return _first(exhibits, all_hypotheses())
 
 
 def _changed_terms(exhibits: Sequence[Exhibit]) -> Explanation | None:
@@ -96,6 +119,21 @@ def _changed_terms(exhibits: Sequence[Exhibit]) -> Explanation | None:
             return Explanation(factor.fault, f"equals the truth times {factor}" if factor.constant else "is zero")
         return Explanation(factor.fault, _change_of(name, factor))
     return None
+
+
+def _scaled_quantities(exhibits: Sequence[Exhibit]) -> Explanation | None:
+    """Return another quantity of the field, times powers of alpha and sigma, that was returned instead."""
+    if exhibits[0].claim.role not in ("score", "posterior_mean"):
+        return None
+    for name, quantity in QUANTITIES:
+        factor = _factor_of(exhibits, _only(name, quantity))
+        if factor is not None and factor.constant:
+            return Explanation(Fault.PREDICTION_TYPE, f"equals {name} times {factor}")
+    return None
+
+
+def _only(name: str, quantity: Callable[[Inputs], Array]) -> Split:
+    return lambda exhibit: (Term(name, quantity(exhibit.inputs)), np.zeros_like(exhibit.truth.answer))
 
 
 def _term_and_rest(name: str) -> Split:
@@ -110,7 +148,7 @@ def _added_terms(exhibits: Sequence[Exhibit]) -> Explanation | None:
     for name in _common(exhibits, extra_terms_of):
         factor = _factor_of(exhibits, _extra_term(name))
         if factor is not None and factor.constant:
-            fault = Fault.EPSILON if name == IDENTITY else Fault.TERM_DOUBLED
+            fault = Fault.EPSILON if name == IDENTITY else Fault.TERM_ADDED
             return Explanation(fault, f"equals the truth plus {name}, by a factor of {factor}")
     return None
 
@@ -207,7 +245,9 @@ _WORDS: tuple[tuple[str, Fault], ...] = (
     ("uniform", Fault.WEIGHTS_IGNORED),
     ("N/(N-1)", Fault.CONSTANT),
     ("1/d", Fault.ONE_OVER_D),
+    ("1 for d", Fault.ONE_OVER_D),
     ("divided by d", Fault.ONE_OVER_D),
+    ("component covariances", Fault.COVARIANCES),
     ("times d", Fault.ONE_OVER_D),
     ("multiplied by d", Fault.ONE_OVER_D),
     ("doubled", Fault.TERM_DOUBLED),

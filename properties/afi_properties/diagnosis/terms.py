@@ -9,6 +9,7 @@ from afi_properties.claims.mistakes import per_point
 from afi_properties.diagnosis.exhibit import Exhibit
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
+from afi_reference.gaussian import GaussianMixture, gaussian
 
 WHOLE = "the truth"
 IDENTITY = "a multiple of the identity"
@@ -71,7 +72,40 @@ def terms_of(exhibit: Exhibit) -> list[Term]:
         "the term of x₀x₀ᵀ" if role.endswith("endpoint") else "the term of the second moment",
         truth - identity.value - mean.value,
     )
-    return [whole, Term("the covariance term", truth - identity.value), identity, rest, mean]
+    terms = [whole, Term("the covariance term", truth - identity.value), identity, rest, mean]
+    if isinstance(i.law, GaussianMixture):
+        precision = apply_matrix(role, mean_precision(i), i)
+        terms += [
+            Term("the precisions of the components", precision),
+            Term("the covariance of the components' scores", truth - precision),
+        ]
+    return terms
+
+
+def apply_matrix(role: str, matrix: Array, i: Inputs) -> Array:
+    """Return a role's answer if the Fisher matrix were ``matrix`` (B, d, d)."""
+    if role == "fisher":
+        return matrix
+    if role == "fisher_trace":
+        return np.asarray(np.trace(matrix, axis1=1, axis2=2))
+    return np.einsum("bij,bj->bi", matrix, i.v.astype(np.float64))
+
+
+def log_responsibilities(law: GaussianMixture, i: Inputs) -> Array:
+    """Return the logarithms of the components' posterior probabilities, (B, K), in float64."""
+    assert law.weights is not None
+    components = [gaussian(mean, covariance) for mean, covariance in zip(law.means, law.covariances, strict=True)]
+    logs = np.stack([c.log_density(i.x, i.alpha, i.sigma) for c in components], axis=1)
+    return np.asarray(logs + np.log(law.weights) - law.log_density(i.x, i.alpha, i.sigma)[:, None], dtype=np.float64)
+
+
+def mean_precision(i: Inputs) -> Array:
+    """Return the posterior mean of the components' precisions, (B, d, d), in float64."""
+    assert isinstance(i.law, GaussianMixture)
+    diffused = i.alpha[:, None, None, None] ** 2 * i.law.covariances
+    diffused = diffused + (i.sigma**2)[:, None, None, None] * np.eye(i.dimension)
+    precisions = np.linalg.inv(diffused.astype(np.float64))  # (B, K, d, d)
+    return np.einsum("bk,bkij->bij", np.exp(log_responsibilities(i.law, i)), precisions)
 
 
 def extra_terms_of(exhibit: Exhibit) -> list[Term]:
@@ -85,6 +119,7 @@ def extra_terms_of(exhibit: Exhibit) -> list[Term]:
         Term(IDENTITY, np.asarray(shape.identity(i), dtype=exhibit.truth.answer.dtype)),
         Term("a multiple of xxᵀ", shape.outer(i, i.x)),
         Term("a multiple of ȳȳᵀ", shape.outer(i, mean)),
+        Term("a multiple of ssᵀ, s the score", shape.outer(i, i.law.score(i.x, i.alpha, i.sigma))),
     ]
 
 

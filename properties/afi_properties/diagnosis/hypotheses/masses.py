@@ -1,0 +1,76 @@
+"""Weights whose sum is not 1: every moment is too large or too small by that sum."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from afi_properties.claims.mistakes import per_point
+from afi_properties.diagnosis.exhibit import Exhibit
+from afi_properties.diagnosis.explanation import Explanation, Fault
+from afi_properties.diagnosis.hypotheses.hypothesis import Hypothesis
+from afi_properties.diagnosis.terms import SHAPES
+from afi_properties.problem import Array
+from afi_reference.dirac import DiracMixture
+
+
+def hypotheses() -> Iterator[Hypothesis]:
+    """Yield hypotheses about what the weights' sum was not divided by, or divided by in excess."""
+
+    def scaled(mass: Callable[[Exhibit], Array], powers: tuple[int, int]) -> Callable[[Exhibit], Array | None]:
+        def predicted(exhibit: Exhibit) -> Array | None:
+            i, role = exhibit.inputs, exhibit.claim.role
+            if not isinstance(i.law, DiracMixture) or i.skew is not None:
+                return None
+            m = mass(exhibit)
+            mean = i.law.posterior_mean(i.x, i.alpha, i.sigma)
+            if role == "posterior_mean":
+                return per_point(m, mean)
+            if role == "score":
+                return per_point(-(i.sigma**-2), i.x - per_point(i.alpha * m, mean))
+            if role not in SHAPES:
+                return None
+            shape = SHAPES[role]
+            factor = (i.alpha / i.sigma**2) ** 2
+            identity, square = per_point(i.sigma**-2, shape.identity(i)), per_point(factor, shape.outer(i, mean))
+            second = identity - exhibit.truth.answer + square
+            return identity - per_point(m ** powers[0], second) + per_point(m ** powers[1], square)
+
+        return predicted
+
+    sums: list[tuple[str, Callable[[Exhibit], Array]]] = [
+        ("the weights' sum is not divided by", _evidence),
+        ("the sum of the weights relative to the largest is not divided by", _relative_evidence),
+    ]
+    for words, mass in sums:
+        for powers in ((1, 2), (1, 1), (1, 0), (0, 1), (0, 2)):
+            yield Explanation(Fault.WEIGHTS_UNNORMALISED, f"is the truth if {words}"), scaled(mass, powers)
+    for small in (10.0**-k for k in range(1, 17)):
+        for mass in (_evidence, _relative_evidence, _counted_evidence):
+            damped = _damped(mass, small)
+            sentence = f"equals the truth with {small:g} added to the sum of the weights"
+            yield Explanation(Fault.EPSILON, sentence), scaled(damped, (1, 2))
+
+
+def _damped(mass: Callable[[Exhibit], Array], small: float) -> Callable[[Exhibit], Array]:
+    def damped(exhibit: Exhibit) -> Array:
+        total = mass(exhibit)
+        return np.asarray(total / (total + small))
+
+    return damped
+
+
+def _evidence(exhibit: Exhibit) -> Array:
+    i = exhibit.inputs
+    half_d = i.dimension / 2
+    return np.exp(i.law.log_density(i.x, i.alpha, i.sigma) + half_d * np.log(2 * np.pi * i.sigma**2))
+
+
+def _counted_evidence(exhibit: Exhibit) -> Array:
+    return exhibit.problem.atoms * _evidence(exhibit)
+
+
+def _relative_evidence(exhibit: Exhibit) -> Array:
+    i = exhibit.inputs
+    assert isinstance(i.law, DiracMixture)
+    posterior = i.law.posterior_weights(i.x, i.alpha, i.sigma)
+    return np.asarray(1 / posterior.max(axis=1))
