@@ -40,7 +40,7 @@ DIRAC_SIZES = (
     Size(16, 10_000),
     Size(64, 1_000),
     Size(64, 10_000),
-    Size(1024, 4),
+    Size(1024, 8),
     Size(1024, 2_000),
 )
 GAUSSIAN_SIZES = tuple(Size(d) for d in (1, 2, 16, 64, 1024))
