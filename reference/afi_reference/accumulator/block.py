@@ -20,7 +20,7 @@ COPY_BYTES = 2 * 2**20
 ACCELERATOR_BYTES = 128 * 2**20
 """The same where the time to start an operation matters more than caches."""
 
-LONGEST = 2048
+LONGEST = 8192
 """Most atoms in a block: products of matrices sum in sequence, and rounding grows with the length of a sum."""
 
 
@@ -132,20 +132,15 @@ def fold(state: State, frame: Frame, sums: Sums) -> State:
     weights = xp.sum(weighted, axis=1)
     steps = xp.concat(sums.squares)[None, :] - frame.anchor_square[:, None]
     second = xp.sum(weighted[:batch, :] * steps, axis=1)
-    # One kind of row after the other, as nothing else of this size fits in cache.
-    kinds = []
-    for begin in range(0, sums.moments.shape[0], batch):
-        kind = slice(begin, begin + batch)
-        moments = sums.moments[kind, :]
-        moments -= weights[kind][:, None] * frame.anchor
-        if not begin:
-            second -= 2 * xp.sum(moments * frame.anchor, axis=1)
-        moments += state.moments[kind, :]
-        kinds.append(moments)
+    kinds = (-1, *frame.anchor.shape)  # all at once, since the anchors are those of either kind
+    moments = xp.reshape(sums.moments, kinds)
+    moments -= xp.reshape(weights, kinds[:2])[:, :, None] * frame.anchor
+    second -= 2 * xp.sum(moments[0, :, :] * frame.anchor, axis=1)
+    moments += xp.reshape(state.moments, kinds)
     return dataclasses.replace(
         state,
         normaliser=state.normaliser + weights[:batch],
-        moments=kinds[0] if len(kinds) == 1 else xp.concat(kinds),
+        moments=xp.reshape(moments, sums.moments.shape),
         second=state.second + second,
     )
 

@@ -104,8 +104,11 @@ class Guard:
                 self._reckon_with(self.largest)
 
     def moves(self) -> npt.NDArray[np.bool_]:
-        """Whether each anchor should give way to the likeliest atom of the run; a first one may be too good."""
-        return (self.leader >= 0) & ((self.best > 1) | (~self.seen & (self.best < -1)))
+        """Whether each anchor should give way to the likeliest atom of the run.
+
+        A first one, the mean, may weigh more than any atom: the less the noise, the less it is worth then.
+        """
+        return (self.leader >= 0) & ((self.best > 1) | (~self.seen & (self.best < -self._drift)))
 
 
 def make_guard(state: State, frame: Frame, log_weights: Array | None) -> Guard:

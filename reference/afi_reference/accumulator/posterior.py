@@ -43,13 +43,18 @@ def finish(state: State) -> Posterior:
     product = None
     if query.v is not None:
         along = xp.sum(offset * query.v, axis=1, keepdims=True)
-        covariance_product = state.moments[batch:, :] / normaliser - along * offset
-        product = query.v / sigma**2 - (alpha / sigma**2) ** 2 * covariance_product
+        product = state.moments[batch:, :] / normaliser
+        product -= along * offset  # now the product of the covariance
+        product *= -((alpha / sigma**2) ** 2)
+        product += query.v / sigma**2
+    score = alpha * offset
+    score -= noise
+    score /= sigma**2
     return Posterior(
         log_density=logit
         + (xp.log(state.normaliser) - math.log(state.total_weight))
         - dimension / 2 * xp.log(2 * math.pi * query.sigma**2),
-        score=-(noise - alpha * offset) / sigma**2,
+        score=score,
         posterior_mean=mean,
         posterior_second_moment=covariance_trace + squared_norms(mean),
         fisher_trace=dimension / query.sigma**2 - (query.alpha / query.sigma**2) ** 2 * covariance_trace,

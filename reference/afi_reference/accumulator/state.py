@@ -109,7 +109,8 @@ def start(
         anchor=x / levels[0][:, None],
         level=zeros,
         normaliser=zeros,
-        moments=xp.zeros_like(x if v is None else xp.concat([x, x])),
+        # Without memory: sums are only ever added to others.
+        moments=xp.broadcast_to(xp.zeros_like(x[:1, :1]), (batch if v is None else 2 * batch, dimension)),
         second=zeros,
         total_weight=0.0,
         centre=centre,

@@ -27,7 +27,7 @@ MAX_MOVES = 6
 FAR_FROM_ZERO = 4.0
 """Data are centred, at the cost of a copy of each block, if that shrinks their squares by this factor."""
 
-FOLD = 64
+FOLD = 16
 """Blocks summed in sequence before their sum is added to the state: rounding grows with the length of a sum."""
 
 
