@@ -1,6 +1,7 @@
 """The command line: ``afi-verify bench``."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,7 @@ def oracle(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of torch; all cores when left out.")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Times that each method is run.")] = 7,
     log_snr: Annotated[float, typer.Option(min=-60, max=60, help="Noise level of the comparison.")] = -8.0,
-    scaling: Annotated[bool, typer.Option("--scaling", help="Fit exponents, too: up to 8 times the data.")] = False,
+    scaling: Annotated[bool, typer.Option("--scaling", help="Fit exponents, too: up to 16 times the data.")] = False,
     large: Annotated[bool, typer.Option("--large", help="A memory map and two dask workers, too.")] = False,
     large_atoms: Annotated[int, typer.Option(min=1, help="Atoms of --large.")] = 1_000_000,
     large_dimension: Annotated[int, typer.Option(min=1, help="Numbers in each of them.")] = 1024,
@@ -34,7 +35,7 @@ def oracle(
 ) -> None:
     """Measure the one pass over the atoms (F v, score, trace) beside what it competes with and what bounds it.
 
-    Exit status: 0 measured, whatever the numbers; 2 an argument is unusable.
+    Exit status: 0 measured, whatever the numbers; 2 an argument is unusable; 130 interrupted.
     """
     # Imported here so that --help answers at once.
     import tempfile
@@ -51,10 +52,19 @@ def oracle(
             typer.echo(what, err=True)
 
     size = (batch, atoms, dimension, repeats)
+    # With every number, since defaults may change; without the folders of this machine.
+    words = ["afi-verify", "bench", "oracle", "--batch", f"{batch}", "--atoms", f"{atoms}"]
+    words += ["--dimension", f"{dimension}", "--repeats", f"{repeats}", "--log-snr", f"{log_snr:g}"]
+    words += ["--threads", f"{threads}"] * (threads is not None) + ["--scaling"] * scaling
+    if large:
+        words += ["--large", "--large-atoms", f"{large_atoms}", "--large-dimension", f"{large_dimension}"]
+        words += ["--folder", "DIR"] * (folder is not None)
+    words += ["--report", "DIR"] * (report is not None)
     try:
         bench.require_torch()
         document = {
             "schema": bench.SCHEMA,
+            "command": shlex.join(words),
             "environment": environment(),
             "comparison": bench.run_comparison(*size, threads=threads, log_snr=log_snr, listen=listen),
             "scaling": bench.run_scaling(*size, threads=threads, log_snr=log_snr, listen=listen) if scaling else None,
@@ -68,6 +78,9 @@ def oracle(
     except (UnusableError, OSError) as error:
         typer.echo(f"unusable: {error}", err=True)
         raise typer.Exit(UNUSABLE) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted: nothing was written.", err=True)
+        raise typer.Exit(130) from None
     if as_json:
         sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
     else:

@@ -5,7 +5,9 @@ import dataclasses
 import importlib
 import importlib.util
 import math
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,13 +64,34 @@ def run_large(
         raise UnusableError("--large needs dask: pip install 'afi-verify[dask]'.")
     if not folder.is_dir():
         raise UnusableError(f"{folder} is no folder: give one with space for {atoms * dimension * 4 / 2**30:.1f} GiB.")
-    with tempfile.TemporaryDirectory(prefix="afi-verify-", dir=folder) as own, torch_threads(threads) as used:
+    with (
+        _leaving_in_order_on_sigterm(),
+        tempfile.TemporaryDirectory(prefix="afi-verify-", dir=folder) as own,
+        torch_threads(threads) as used,
+    ):
         path = Path(own) / "atoms.npy"
         try:
             _write_atoms(path, atoms, dimension, listen)
         except OSError as error:
             raise UnusableError(f"The atoms cannot be written to {folder}: {error}.") from None
         return _measure(path, batch, repeats, log_snr, used, listen)
+
+
+@contextlib.contextmanager
+def _leaving_in_order_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process by SystemExit, as SIGINT does by KeyboardInterrupt, so that the file is removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may choose what a signal does
+        return
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _measure(
@@ -142,7 +165,6 @@ def _workers() -> Iterator[None]:
 
 
 def _largest_difference(left: Any, right: Any) -> float:
-
     largest = 0.0
     for field in dataclasses.fields(left):
         a, b = (getattr(side, field.name).double() for side in (left, right))

@@ -6,17 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 from afi_verify.bench.memory import peak_of_method
-from afi_verify.bench.methods import BOUND, METHODS, OURS, make_methods, make_ours
+from afi_verify.bench.methods import (
+    BOUND,
+    METHODS,
+    OURS,
+    make_methods,
+    make_numpy_methods,
+    make_ours_and_bound,
+)
 from afi_verify.bench.timing import take_turns, torch_threads
 from afi_verify.errors import UnusableError
 
-SCHEMA = "afi-verify/bench-oracle/1"
+SCHEMA = "afi-verify/bench-oracle/2"
 
 LOG_SNRS = (-20.0, -8.0, -4.0, 0.0, 4.0, 8.0, 16.0)
 """The levels at which ours is measured beside the two products: how many atoms matter depends on the noise."""
 
-STEPS = (1, 2, 4, 8)
-"""Of the sizes to which exponents are fitted."""
+STEPS = (2, 4, 8, 16)
+"""Of the sizes to which exponents are fitted, in multiples of the comparison's: even the smallest takes well above
+what a call costs whatever its size."""
 
 Listener = Callable[[str], None]
 
@@ -59,12 +67,14 @@ def run_comparison(
         ``ratio_to_ours`` (of medians; above 1 is slower than ours), ``processor_ratio_to_ours``,
         ``peak_bytes`` beyond the inputs (growth of the peak resident set, each in a fresh process; None where
         there is no ``/proc``) and ``peak_share_of_data``; ``"levels"`` is ours beside the two stacked products
-        at other noise levels.
+        at other noise levels, ``"numpy"`` the same on NumPy's arrays.
     """
     with torch_threads(threads) as used:
         times = take_turns(make_methods(batch, atoms, dimension, log_snr), repeats, listen)
         listen("other noise levels")
         levels = [_at_level(batch, atoms, dimension, level, repeats) for level in LOG_SNRS]
+        listen("the same on NumPy's arrays")
+        on_numpy = _beside_bound(make_numpy_methods(batch, atoms, dimension, log_snr), repeats)
     data_bytes = atoms * dimension * 4
     ours = times[OURS]
     results = {}
@@ -93,6 +103,7 @@ def run_comparison(
         "memory": "growth of the peak resident set in a fresh process per method",
         "methods": results,
         "levels": levels,
+        "numpy": on_numpy,
     }
 
 
@@ -108,13 +119,15 @@ def run_scaling(
 ) -> dict[str, Any]:
     """Return how the time of the one pass grows with the atoms and with the dimension.
 
-    Both ranges of sizes end at eight times the data of ``atoms`` and ``dimension``, and begin with as many.
+    Both ranges of sizes end at sixteen times the data of ``atoms`` and ``dimension``, and begin with twice as many.
+    The two stacked products are timed in turn with ours, on the same data: their exponents show what the machine
+    does to work that is linear for certain.
 
     Returns
     -------
     dict
         Ready for JSON: ``"atoms"`` and ``"dimension"``, each with ``sizes``, ``median_s`` and ``exponent``, the slope
-        of a straight line through the logarithms.
+        of a straight line through the logarithms; and ``bound_median_s`` and ``bound_exponent`` of the products.
     """
     most = STEPS[-1]
     ranges = {
@@ -125,28 +138,44 @@ def run_scaling(
     with torch_threads(threads):
         for index, (name, sizes) in enumerate(ranges.items()):
             listen(f"scaling with {name}")
-            ours = {size: make_ours(batch, *size, log_snr) for size in sizes}
-            times = take_turns(ours, repeats, listen)
-            medians = [times[size].median for size in sizes]
+            methods = {
+                (method, size): function
+                for size in sizes
+                for method, function in make_ours_and_bound(batch, *size, log_snr).items()
+            }
+            times = take_turns(methods, repeats, listen)
+            del methods  # before the next range draws its own data
             varied = [size[index] for size in sizes]
+            ours, bound = ([times[method, size].median for size in sizes] for method in (OURS, BOUND))
             result[name] = {
                 "sizes": varied,
                 "fixed": sizes[0][1 - index],
-                "median_s": medians,
-                "exponent": _slope([math.log(n) for n in varied], [math.log(t) for t in medians]),
+                "median_s": ours,
+                "exponent": _exponent(varied, ours),
+                "bound_median_s": bound,
+                "bound_exponent": _exponent(varied, bound),
             }
-            del ours
     return result
 
 
 def _at_level(batch: int, atoms: int, dimension: int, log_snr: float, repeats: int) -> dict[str, Any]:
-    methods = make_methods(batch, atoms, dimension, log_snr)
-    times = take_turns({name: methods[name] for name in (OURS, BOUND)}, repeats)
-    ours, bound = times[OURS].median, times[BOUND].median
-    return {"log_snr": log_snr, "median_s": ours, "bound_median_s": bound, "share_of_bound": ours / bound}
+    return {"log_snr": log_snr, **_beside_bound(make_ours_and_bound(batch, atoms, dimension, log_snr), repeats)}
 
 
-def _slope(xs: list[float], ys: list[float]) -> float:
+def _beside_bound(methods: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    times = take_turns(methods, repeats)
+    ours, bound = times[OURS], times[BOUND]
+    return {
+        "median_s": ours.median,
+        "bound_median_s": bound.median,
+        "share_of_bound": ours.median / bound.median,
+        "processor_share_of_bound": ours.processor_median / bound.processor_median,
+    }
+
+
+def _exponent(sizes: list[int], seconds: list[float]) -> float:
+    """Return the slope of a straight line through the logarithms."""
+    xs, ys = [math.log(size) for size in sizes], [math.log(time) for time in seconds]
     x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
     above = sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True))
     return above / sum((x - x_mean) ** 2 for x in xs)

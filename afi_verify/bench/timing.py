@@ -47,13 +47,18 @@ def take_turns(
 
 @contextlib.contextmanager
 def torch_threads(count: int | None) -> Iterator[int]:
-    """Give torch so many threads for a while; what it has when None. Yields how many it has."""
+    """Give torch, and NumPy's products, so many threads for a while; what they have when None.
+
+    Yields how many torch has.
+    """
+    import threadpoolctl
     import torch
 
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)
     try:
-        yield torch.get_num_threads()
+        with threadpoolctl.threadpool_limits(count, user_api="blas"):
+            yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)

@@ -2,6 +2,10 @@
 
 import json
 import mmap
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -74,6 +78,28 @@ def test_the_report_is_written_and_the_file_of_atoms_removed(everything):
     page = (report / "index.html").read_text("utf-8")
     assert all(title in page for title in ("Beside other methods", "At every noise level", "Growth", "A memory map"))
     assert not list(folder.iterdir())
+    for option in ("--batch 2", "--threads 1", "--scaling", "--large-atoms 3000", "--folder DIR", "--report DIR"):
+        assert option in document["command"]
+        assert option in page
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_killed_benchmark_removes_its_file(tmp_path, number):
+    pytest.importorskip("distributed")
+    script = "import signal, sys; from pathlib import Path; from afi_verify.bench.large import run_large; "
+    # Where tests run in the background, children ignore SIGINT.
+    script += "signal.signal(signal.SIGINT, signal.default_int_handler); "
+    script += "run_large(Path(sys.argv[1]), 2_000_000, 512, listen=lambda what: print(what, flush=True))"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert "writing" in process.stdout.readline()
+        assert list(tmp_path.iterdir())
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
@@ -112,16 +138,25 @@ def test_exponents_are_slopes_on_logarithmic_scales(monkeypatch):
         def __init__(self, median):
             self.median = median
 
-    monkeypatch.setattr(bench, "make_ours", lambda *size: size)
-    monkeypatch.setattr(bench, "take_turns", lambda sizes, *_: {(n, d): Fixed(n**1.5 * d**0.5) for n, d in sizes})
+    times = {"ours": lambda n, d: n**1.5 * d**0.5, "two stacked products": lambda n, d: n**0.9 * d**1.1}
+    monkeypatch.setattr(bench, "make_ours_and_bound", lambda *_: dict.fromkeys(times))
+    monkeypatch.setattr(bench, "take_turns", lambda keys, *_: {(m, s): Fixed(times[m](*s)) for m, s in keys})
     scaling = run_scaling(1, 4, 16, 1)
     assert scaling["atoms"]["exponent"] == pytest.approx(1.5)
     assert scaling["dimension"]["exponent"] == pytest.approx(0.5)
+    assert scaling["atoms"]["bound_exponent"] == pytest.approx(0.9)
+    assert scaling["dimension"]["bound_exponent"] == pytest.approx(1.1)
 
 
 @pytest.mark.usefixtures("no_memory")
 def test_a_page_marks_what_misses_its_target():
-    document = {"environment": {}, "comparison": run_comparison(1, 4, 4, 1), "scaling": None, "large": None}
+    document = {
+        "command": "",
+        "environment": {},
+        "comparison": run_comparison(1, 4, 4, 1),
+        "scaling": None,
+        "large": None,
+    }
     method = document["comparison"]["methods"]["torch.func.jvp"]
     method["ratio_to_ours"] = 3.9
     (row,) = (row for row in make_study(document).sections[0].tables[0].rows if row[0] == "torch.func.jvp")

@@ -178,10 +178,12 @@ def gain(state: State, anchor: Array, level: Array) -> Array:
     """
     xp = namespace(anchor)
     query = state.query
-    alpha = query.alpha[:, None]
     step = anchor - state.anchor
-    midway = query.x - alpha * (state.anchor + step / 2)
-    return xp.sum(step * midway, axis=1) * (query.alpha / query.sigma**2) + (level - state.level)
+    noise = state.anchor + anchor
+    noise *= query.alpha[:, None] / -2
+    noise += query.x  # that of the point midway between both
+    noise *= step
+    return xp.sum(noise, axis=1) * (query.alpha / query.sigma**2) + (level - state.level)
 
 
 def _check_same_query(a: Query, b: Query) -> None:
