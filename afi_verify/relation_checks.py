@@ -28,6 +28,9 @@ LOG_SNRS = (0, -3, 3, -6, 6)
 
 _BATCHES = (1, 1, 2, 3)
 
+MOST_EXTENDED = 5
+"""How many times as many cases as planned are tried before a relation is called vacuous."""
+
 
 def look_for_violations(
     check: Check, plan: Plan, stop: Callable[[RelationFinding], bool] = lambda _: False
@@ -48,13 +51,23 @@ def look_for_violations(
     for family, roles in stated:
         team = _team(relation, check.adapter, family, roles)
         about = "" if len(stated) == 1 else f" ({' and '.join(roles)}, {family} data)"
-        for problem in _problems(team, family, plan):
+        own: list[RelationFinding] = []
+        for number, problem in enumerate(_problems(team, family, plan)):
+            if number >= relation.cases * plan.profile.rounds and _all_told(own):
+                break
             finding = examine_relation(team, problem)
             margins = {name + about: margin for name, margin in finding.margins.items()}
-            findings.append(dataclasses.replace(finding, margins=margins))
-            if stop(findings[-1]):
-                return findings
+            own.append(dataclasses.replace(finding, margins=margins))
+            if stop(own[-1]):
+                return findings + own
+        findings += own
     return findings
+
+
+def _all_told(findings: list[RelationFinding]) -> bool:
+    """Whether some case tells each of the relation's mistakes from the truth."""
+    names = {name for finding in findings for name in finding.margins}
+    return all(any((f.margins.get(name, np.zeros(1)) > 1).any() for f in findings) for name in names)
 
 
 def conclude_relation(check: Check, findings: list[RelationFinding]) -> CheckResult:
@@ -80,17 +93,21 @@ def _team(relation: Relation, adapter: Adapter, family: str, roles: tuple[str, .
 
 
 def _problems(team: Team, family: str, plan: Plan) -> Iterator[Problem]:
+    """Yield the planned number of problems, then more in case those cannot tell right from wrong."""
     relation = team.relation
     count = relation.cases * plan.profile.rounds
     # Every set of roles has draws of its own, the same for every adapter and dtype, so that they can be compared.
     seed = zlib.crc32(f"{plan.seed}/{relation.label}/{team.roles}/{family}".encode())
     if family == "unknown":
-        yield from _of_unknown_data(team, plan, count, seed)
+        yield from _of_unknown_data(team, plan, MOST_EXTENDED * count, seed)
         return
     demand = _demand(team, family)
     choices = list(stratified_choices(demand, -(-count // len(demand.sizes())), seed))
     for index in np.linspace(0, len(choices) - 1, min(count, len(choices))).round().astype(int):
         yield build_problem(choices[index])
+    more = (MOST_EXTENDED - 1) * count
+    for choice in list(stratified_choices(demand, -(-more // len(demand.sizes())), seed + 1))[:more]:
+        yield build_problem(choice)
 
 
 def _demand(team: Team, family: str) -> Demand:
