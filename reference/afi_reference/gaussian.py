@@ -15,7 +15,7 @@ from afi_reference.distribution import (
     as_points,
     normalised_weights,
 )
-from afi_reference.extended import inverse_and_log_determinant
+from afi_reference.extended import accurate_product, inverse_and_log_determinant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +74,8 @@ class _Component:
         if self._is_wide():
             rest = np.eye(len(self.mean)) - self.sigma**2 * self.precision
             return (self.sigma / self.alpha) ** 2 * rest
-        product = self.sigma**2 * (self.covariance @ self.precision)
-        return (product + product.T) / 2
+        gain = self.sigma**2 * accurate_product(self.covariance, self.precision)
+        return (gain + gain.T) / 2
 
     def posterior_covariance_trace(self) -> Array:
         if self._is_wide():
@@ -319,7 +319,7 @@ def _points_by_level(alphas: Array, sigmas: Array) -> Iterator[Array]:
 
 def _times(matrix: Array, rows: Array) -> Array:
     """Apply a symmetric matrix (d, d), or a diagonal (d,), to each row of (B, d)."""
-    return rows * matrix if matrix.ndim == 1 else rows @ matrix
+    return rows * matrix if matrix.ndim == 1 else accurate_product(rows, matrix)
 
 
 def _product_trace(a: Array, b: Array) -> Array:
