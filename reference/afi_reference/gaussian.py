@@ -145,7 +145,8 @@ class GaussianMixture:
 
     Accuracy: float64 arithmetic, or longdouble where an input is longdouble. The Fisher information is the
     posterior mean of the components' precisions minus the posterior covariance of their scores, which stays
-    finite where sigma goes to 0; ``I / sigma^2`` minus a covariance would not.
+    finite where sigma goes to 0; ``I / sigma^2`` minus a covariance would not. In more than 128 dimensions float64
+    inverses are refined and products with matrices split, so that their rounding does not grow with d.
 
     Parameters
     ----------

@@ -6,7 +6,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from afi_reference.extended import gram_matrix, inverse_and_log_determinant
+from afi_reference.certified.exact import exact_matrix
+from afi_reference.certified.precision import working_precision
+from afi_reference.extended import accurate_product, gram_matrix, inverse_and_log_determinant
 
 EPS = {np.float64: 2.0**-53, np.longdouble: float(np.finfo(np.longdouble).eps) / 2}
 DTYPES = pytest.mark.parametrize("dtype", list(EPS), ids=["float64", "longdouble"])
@@ -123,3 +125,42 @@ def test_a_matrix_that_is_not_positive_definite_is_refused_with_the_likely_cause
 def test_a_matrix_of_nan_is_refused_in_longdouble():
     with pytest.raises(ValueError, match="not positive definite"):
         inverse_and_log_determinant(np.full((2, 2), np.nan, np.longdouble))
+
+
+def test_many_terms_are_added_as_if_rounded_once():
+    rng = np.random.default_rng(3)
+    scales = np.exp2(rng.uniform(-30, 30, 600))
+    a, b = rng.standard_normal((3, 600)) * scales, rng.standard_normal((600, 4)) / scales[:, None]
+    a = np.vstack([a, np.zeros(600), 1e290 * a[0], 1e-290 * a[1]])
+    product = accurate_product(a, b)
+    for i, j in np.ndindex(product.shape):
+        terms = [fraction(p) * fraction(q) for p, q in zip(a[i], b[:, j], strict=True)]
+        # What is rounded is a millionth of the largest of a row times the largest of a column.
+        left_over = 600 * EPS[np.float64] * 1e-6 * float(abs(a[i]).max()) * float(abs(b[:, j]).max())
+        error = abs(fraction(product[i, j]) - sum(terms))
+        assert float(error) <= EPS[np.float64] * float(abs(sum(terms))) + left_over, (i, j)
+
+
+def distance_to_exact_inverse(inverse, matrix):
+    """The Frobenius norm of the difference, by the norm of the exact inverse."""
+    with working_precision(256):
+        right = exact_matrix(matrix).inv()
+        difference = exact_matrix(inverse) - right
+        norms = [np.linalg.norm([float(entry.mid()) for entry in m.entries()]) for m in (difference, right)]
+    return float(norms[0] / norms[1])
+
+
+@pytest.mark.parametrize("condition", [10.0, 1e4, 1e6])
+def test_the_inverse_in_many_dimensions_is_rounded_about_once(condition):
+    matrix = positive_definite(200, condition, np.float64)
+    inverse, _ = inverse_and_log_determinant(matrix)
+    assert (inverse == inverse.T).all()
+    assert distance_to_exact_inverse(inverse, matrix) <= EPS[np.float64]
+
+
+@pytest.mark.parametrize("condition", [1e12, 1e15])
+def test_refining_the_inverse_of_a_nearly_singular_matrix_does_not_lead_away(condition):
+    matrix = positive_definite(200, condition, np.float64)
+    inverse, _ = inverse_and_log_determinant(matrix)
+    rough = distance_to_exact_inverse(np.linalg.inv(matrix), matrix)
+    assert distance_to_exact_inverse(inverse, matrix) <= 2 * rough
