@@ -254,6 +254,7 @@ _WORDS: tuple[tuple[str, Fault], ...] = (
     ("sign", Fault.SIGN),
     ("sigma", Fault.POWER_OF_SIGMA),
     ("alpha", Fault.POWER_OF_ALPHA),
+    ("noise not removed", Fault.TERM_DROPPED),
     ("dropped", Fault.TERM_DROPPED),
     ("ignored", Fault.TERM_DROPPED),
 )

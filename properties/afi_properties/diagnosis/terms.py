@@ -111,6 +111,9 @@ def mean_precision(i: Inputs) -> Array:
 def extra_terms_of(exhibit: Exhibit) -> list[Term]:
     """Return terms that do not belong into the truth, but get there by mistake."""
     i, role = exhibit.inputs, exhibit.claim.role
+    if role in ("score", "posterior_mean"):
+        mean = i.law.posterior_mean(i.x, i.alpha, i.sigma)
+        return [Term("a multiple of x", i.x), Term("a multiple of ȳ", mean)]
     if role not in SHAPES or i.skew is not None:
         return []
     shape = SHAPES[role]

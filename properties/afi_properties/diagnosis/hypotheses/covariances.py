@@ -18,6 +18,7 @@ def hypotheses() -> Iterator[Hypothesis]:
     """Yield hypotheses about the structure of the covariance."""
     for words, change in _CHANGES:
         yield Explanation(Fault.STRUCTURE, f"equals the truth {words}"), _with_covariance(change)
+    yield Explanation(Fault.DIAGONAL, "equals the truth with the sum of all entries of the covariance"), _all_entries
     for rank in (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50):
         words = (
             f"with the covariance's {rank} largest eigenvalues alone" if rank > 1 else "with a covariance of rank one"
@@ -44,6 +45,15 @@ def _with_covariance(change: Callable[[Array], Array]) -> Predict:
         return exhibit.truth.answer - per_point(factor, parts[role]())
 
     return predicted
+
+
+def _all_entries(exhibit: Exhibit) -> Array | None:
+    i = exhibit.inputs
+    if exhibit.claim.role != "fisher_trace" or i.dimension > LARGEST:
+        return None
+    covariance = i.law.posterior_covariance(i.x, i.alpha, i.sigma)
+    excess = covariance.sum(axis=(1, 2)) - np.trace(covariance, axis1=1, axis2=2)
+    return exhibit.truth.answer - (i.alpha / i.sigma**2) ** 2 * excess
 
 
 def _of_rank(rank: int) -> Callable[[Array], Array]:

@@ -1,5 +1,6 @@
 """Weights whose sum is not 1: every moment is too large or too small by that sum."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -40,6 +41,7 @@ def hypotheses() -> Iterator[Hypothesis]:
     sums: list[tuple[str, Callable[[Exhibit], Array]]] = [
         ("the weights' sum is not divided by", _evidence),
         ("the sum of the weights relative to the largest is not divided by", _relative_evidence),
+        ("the prior weights are multiplied in after normalisation", _weighted_after),
     ]
     for words, mass in sums:
         for powers in ((1, 2), (1, 1), (1, 0), (0, 1), (0, 2)):
@@ -63,6 +65,14 @@ def _evidence(exhibit: Exhibit) -> Array:
     i = exhibit.inputs
     half_d = i.dimension / 2
     return np.exp(i.law.log_density(i.x, i.alpha, i.sigma) + half_d * np.log(2 * np.pi * i.sigma**2))
+
+
+def _weighted_after(exhibit: Exhibit) -> Array:
+    law = exhibit.inputs.law
+    uniform = dataclasses.replace(
+        exhibit, inputs=dataclasses.replace(exhibit.inputs, law=dataclasses.replace(law, weights=None))
+    )
+    return np.asarray(_evidence(exhibit) / _counted_evidence(uniform))
 
 
 def _counted_evidence(exhibit: Exhibit) -> Array:

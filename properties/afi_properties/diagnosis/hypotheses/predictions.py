@@ -3,12 +3,16 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from afi_properties.claims.mistakes import per_point
 from afi_properties.diagnosis.exhibit import Exhibit
 from afi_properties.diagnosis.explanation import Explanation, Fault
 from afi_properties.diagnosis.hypotheses.hypothesis import Hypothesis, Predict
+from afi_properties.diagnosis.terms import SHAPES
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
+from afi_reference.dirac import DiracMixture
 
 Quantity = Callable[[Inputs], Array]
 
@@ -21,6 +25,11 @@ def hypotheses() -> Iterator[Hypothesis]:
         yield Explanation(Fault.PREDICTION_TYPE, f"equals the truth with {words} for x₀"), _with_endpoint(endpoint)
     for words, quantity in QUANTITIES:
         yield Explanation(Fault.PREDICTION_TYPE, f"equals {words}"), _instead(quantity)
+    yield Explanation(Fault.PREDICTION_TYPE, "equals x − tε"), _flow_step
+    yield Explanation(Fault.TERM_DROPPED, "equals ssᵀ, s the score, in place of its derivative"), _outer(_score)
+    yield Explanation(Fault.TERM_DROPPED, "equals the truth with the covariance about the prior's mean"), _about_prior
+    yield Explanation(Fault.TERM_DROPPED, "equals the truth with ‖ȳ‖ for ‖ȳ‖²"), _norm_not_squared
+    yield Explanation(Fault.CONSTANT, "equals the truth for v/‖v‖"), _direction_normalised
 
 
 def _with_mean(mean: Quantity) -> Predict:
@@ -52,6 +61,48 @@ def _instead(quantity: Quantity) -> Predict:
         return quantity(exhibit.inputs) if exhibit.claim.role in ("score", "posterior_mean") else None
 
     return predicted
+
+
+def _flow_step(exhibit: Exhibit) -> Array | None:
+    i = exhibit.inputs
+    if exhibit.claim.role != "posterior_mean":
+        return None
+    return i.x - per_point(exhibit.problem.values["t"], i.eps)
+
+
+def _score(i: Inputs) -> Array:
+    return i.law.score(i.x, i.alpha, i.sigma)
+
+
+def _outer(m: Quantity) -> Predict:
+    def predicted(exhibit: Exhibit) -> Array | None:
+        i, role = exhibit.inputs, exhibit.claim.role
+        return SHAPES[role].outer(i, m(i)) if role in SHAPES and i.skew is None else None
+
+    return predicted
+
+
+def _about_prior(exhibit: Exhibit) -> Array | None:
+    i, role = exhibit.inputs, exhibit.claim.role
+    if role not in SHAPES or i.skew is not None or not isinstance(i.law, DiracMixture):
+        return None
+    step = i.law.posterior_mean(i.x, i.alpha, i.sigma) - i.law.weights @ i.law.atoms
+    return exhibit.truth.answer - per_point((i.alpha / i.sigma**2) ** 2, SHAPES[role].outer(i, step))
+
+
+def _norm_not_squared(exhibit: Exhibit) -> Array | None:
+    i = exhibit.inputs
+    if exhibit.claim.answer != "scalar" or i.skew is not None:
+        return None
+    square = (i.predicted_mean**2).sum(axis=1)
+    return exhibit.truth.answer + (i.alpha / i.sigma**2) ** 2 * (np.sqrt(square) - square)
+
+
+def _direction_normalised(exhibit: Exhibit) -> Array | None:
+    i, role = exhibit.inputs, exhibit.claim.role
+    if exhibit.claim.answer != "point" or role not in SHAPES:
+        return None
+    return per_point(1 / np.sqrt((i.v**2).sum(axis=1)), exhibit.truth.answer)
 
 
 _MEANS: tuple[tuple[str, Quantity], ...] = (

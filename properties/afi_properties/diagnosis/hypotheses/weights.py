@@ -27,6 +27,15 @@ def hypotheses() -> Iterator[Hypothesis]:
     )
     yield Explanation(Fault.WEIGHTS_WRONG, "equals the truth with the prior weights squared"), _prior(np.square)
     yield Explanation(Fault.WEIGHTS_WRONG, "equals the truth with the roots of the prior weights"), _prior(np.sqrt)
+    yield (
+        Explanation(Fault.WEIGHTS_WRONG, "equals the truth with the prior weights added to the exponents"),
+        _prior(np.exp),
+    )
+    yield (
+        Explanation(Fault.WEIGHTS_WRONG, "equals the truth with the prior weights times the distances"),
+        _times_distances,
+    )
+    yield Explanation(Fault.OFFSET, "equals the truth for centred atoms, x as it is"), _centred_atoms
     for words, change in _EXPONENTS:
         yield Explanation(Fault.WEIGHTS_WRONG, f"equals the truth {words}"), _distances(change)
     for count in COUNTS:
@@ -64,6 +73,24 @@ def _prior(change: Callable[[Array], Array]) -> Predict:
         return exhibit.claim.truth(dataclasses.replace(i, law=law))
 
     return predicted
+
+
+def _times_distances(exhibit: Exhibit) -> Array | None:
+    i = exhibit.inputs
+    if not isinstance(i.law, DiracMixture) or i.law.weights is None:
+        return None
+    weights = i.law.weights
+    law = dataclasses.replace(i.law, weights=None, round_distances=lambda d: d * weights)
+    return exhibit.claim.truth(dataclasses.replace(i, law=law))
+
+
+def _centred_atoms(exhibit: Exhibit) -> Array | None:
+    i = exhibit.inputs
+    if not isinstance(i.law, DiracMixture):
+        return None
+    centre = i.law.atoms.mean(axis=0)
+    answer = exhibit.claim.truth(dataclasses.replace(i, law=dataclasses.replace(i.law, atoms=i.law.atoms - centre)))
+    return answer + centre if exhibit.claim.role == "posterior_mean" else answer
 
 
 def _atoms(choose: Callable[[int], Array]) -> Predict:
