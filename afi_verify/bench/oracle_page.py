@@ -160,7 +160,7 @@ def _scaling_section(scaling: dict[str, Any]) -> Section:
     )
     caption = (
         "Exponents of ours should be within 0.05 of 1. The smallest problem holds 2, the largest 16 times the data of "
-        "the comparison above, so that what a call costs whatever its size, one or two milliseconds, is a small part "
+        "the comparison above, so that what a call costs whatever its size, some milliseconds, is a small part "
         "of each. The two stacked products took turns with ours; theirs show what the machine does to work that is "
         "linear for certain."
     )

@@ -1,5 +1,6 @@
 """What the array API leaves open: the namespace of an array, and fast accurate sums of squares."""
 
+import sys
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -89,8 +90,7 @@ def rows_of(array: Array, numbers: npt.NDArray[np.int64]) -> Array:
 def add_product(total: Array, left: Array, right: Array) -> Array:
     """Return ``total + left @ right``, in place where the namespace can: ``total`` is used up."""
     if hasattr(total, "addmm_"):
-        import torch
-
+        torch = sys.modules["torch"]  # loaded, as there is a tensor; the oracles themselves do not need it
         # Several threads would wait for one another after each piece, on a busy machine for milliseconds.
         piece = SHORT if torch.get_num_threads() == 1 and is_on_cpu(total) else right.shape[0]
         for begin in range(0, right.shape[0], piece):
