@@ -229,7 +229,8 @@ class TestExpandedDistances:
     def verify(dtype: str, **options) -> CheckResult:
         adapters = load_adapters(str(EXAMPLES / "expanded_distances.py"))
         adapter = next(a for a in adapters if a.dtype == dtype)
-        (check,) = provided(afi_verify.verify(adapter, roles=["posterior_mean"], **options))
+        report = afi_verify.verify(adapter, roles=["posterior_mean"], **options)
+        (check,) = (check for check in provided(report) if check.scenario != "no-oracle")
         return check
 
     @staticmethod

@@ -211,7 +211,14 @@ def test_an_interrupt_ends_the_run_and_its_processes(tmp_path, jobs):
         "afi.provides('posterior_mean', slow)\nafi.provides('score', slow)\n"
     )
     command = [sys.executable, "-m", "afi_verify", "run", str(path), "--scenario", "dirac", "-j", str(jobs)]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # The tests themselves may run in the background, where children are made to ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while len(pids := [int(file.stem) for file in tmp_path.glob("*.pid")]) < jobs and time.monotonic() < deadline:
         time.sleep(0.05)
