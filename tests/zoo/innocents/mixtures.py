@@ -77,16 +77,6 @@ def posterior_of_each_component(x, alpha, sigma, means, covariances, weights):
     return np.stack(rows)
 
 
-@innocent("torch-distributions", "score", "autograd of torch.distributions.MixtureSameFamily", backend="torch")
-def torch_distributions(x, alpha, sigma, means, covariances, weights):
-    diffused = alpha**2 * covariances + sigma**2 * torch.eye(x.shape[1], dtype=x.dtype)
-    components = torch.distributions.MultivariateNormal(alpha * means, diffused, validate_args=False)
-    choice = torch.distributions.Categorical(weights, validate_args=False)
-    mixture = torch.distributions.MixtureSameFamily(choice, components, validate_args=False)
-    points = x.clone().requires_grad_()
-    return torch.autograd.grad(mixture.log_prob(points).sum(), points)[0]
-
-
 @innocent("all-components-at-once", "fisher", "batched over points and components, Cholesky inverses", backend="torch")
 def all_components_at_once(x, alpha, sigma, means, covariances, weights):
     diffused = alpha**2 * covariances + sigma**2 * torch.eye(x.shape[1], dtype=x.dtype)

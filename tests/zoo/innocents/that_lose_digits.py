@@ -94,3 +94,17 @@ def mean_from_the_score(x, alpha, sigma, data, weights):
         score = posterior @ gaps / posterior.sum() / sigma**2
         answer[b] = (point + sigma**2 * score) / alpha
     return answer
+
+
+@loses_digits(
+    "torch-distributions", "score", "autograd of torch.distributions.MixtureSameFamily", backend="torch", dtypes=BOTH
+)
+def torch_distributions(x, alpha, sigma, means, covariances, weights):
+    # The gradient of logsumexp is exp(logits - result). Where logits are -800, far from all components, the weights sum to 1
+    # only up to 800 roundings, and so does the score: off by up to 150 times the attainable.
+    diffused = alpha**2 * covariances + sigma**2 * torch.eye(x.shape[1], dtype=x.dtype)
+    components = torch.distributions.MultivariateNormal(alpha * means, diffused, validate_args=False)
+    choice = torch.distributions.Categorical(weights, validate_args=False)
+    mixture = torch.distributions.MixtureSameFamily(choice, components, validate_args=False)
+    points = x.clone().requires_grad_()
+    return torch.autograd.grad(mixture.log_prob(points).sum(), points)[0]
