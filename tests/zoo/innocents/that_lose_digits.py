@@ -100,8 +100,8 @@ def mean_from_the_score(x, alpha, sigma, data, weights):
     "torch-distributions", "score", "autograd of torch.distributions.MixtureSameFamily", backend="torch", dtypes=BOTH
 )
 def torch_distributions(x, alpha, sigma, means, covariances, weights):
-    # The gradient of logsumexp is exp(logits - result). Where logits are -800, far from all components, the weights sum to 1
-    # only up to 800 roundings, and so does the score: off by up to 150 times the attainable.
+    # The gradient of logsumexp is exp(logits - result). Where logits are -800, far from all components, the weights
+    # sum to 1 only up to 800 roundings, and so does the score: off by up to 150 times the attainable.
     diffused = alpha**2 * covariances + sigma**2 * torch.eye(x.shape[1], dtype=x.dtype)
     components = torch.distributions.MultivariateNormal(alpha * means, diffused, validate_args=False)
     choice = torch.distributions.Categorical(weights, validate_args=False)
