@@ -48,7 +48,8 @@ def find_threshold(exhibits: Sequence[Exhibit], wrong: Sequence[Array]) -> Expla
     for fault, words, feature in _NUMBERS:
         values = table.column(feature)
         low, high = values[bad].min(), values[bad].max()
-        candidates.append((fault, f"where {words} is at least {low:.4g}", values >= low))
+        if words != "N" or low > 2:  # a single atom is right whatever the weights: that says nothing
+            candidates.append((fault, f"where {words} is at least {low:.4g}", values >= low))
         candidates.append((fault, f"where {words} is at most {high:.4g}", values <= high))
     return table.best(candidates)
 
@@ -71,7 +72,8 @@ class _Table:
 
         A few right ones are allowed: where the truth is zero, say, a wrong formula can be right by chance.
         """
-        shares = [self.wrong[part].mean() if part[self.wrong].all() else 0.0 for _, _, part in parts]
+        apart = [part[self.wrong].all() and (~part).sum() >= FEWEST for _, _, part in parts]
+        shares = [self.wrong[part].mean() if told else 0.0 for told, (_, _, part) in zip(apart, parts, strict=True)]
         if max(shares) < MOSTLY:
             return None
         fault, words, _ = parts[int(np.argmax(shares))]
