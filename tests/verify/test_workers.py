@@ -210,14 +210,12 @@ def test_an_interrupt_ends_the_run_and_its_processes(tmp_path, jobs):
         "    time.sleep(600)\n"
         "afi.provides('posterior_mean', slow)\nafi.provides('score', slow)\n"
     )
+    # The tests themselves may run in the background, where children are made to ignore interrupts. (No preexec_fn: it
+    # would fork this process, in which other tests may have started JAX.)
+    heeding = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
     command = [sys.executable, "-m", "afi_verify", "run", str(path), "--scenario", "dirac", "-j", str(jobs)]
     run = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # The tests themselves may run in the background, where children are made to ignore interrupts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        [sys.executable, "-c", heeding, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
     while len(pids := [int(file.stem) for file in tmp_path.glob("*.pid")]) < jobs and time.monotonic() < deadline:
