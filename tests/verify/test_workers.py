@@ -212,7 +212,9 @@ def test_an_interrupt_ends_the_run_and_its_processes(tmp_path, jobs):
     )
     # The tests themselves may run in the background, where children are made to ignore interrupts. (No preexec_fn: it
     # would fork this process, in which other tests may have started JAX.)
-    heeding = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    heeding = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     command = [sys.executable, "-m", "afi_verify", "run", str(path), "--scenario", "dirac", "-j", str(jobs)]
     run = subprocess.Popen(
         [sys.executable, "-c", heeding, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
