@@ -10,6 +10,7 @@ import typer
 
 from afi_verify.bench.cli import app as bench
 from afi_verify.cases.commands import app as cases
+from afi_verify.experiments.cli import app as experiment
 
 app = typer.Typer(
     name="afi-verify",
@@ -22,6 +23,7 @@ app = typer.Typer(
 
 app.add_typer(bench)
 app.add_typer(cases)
+app.add_typer(experiment)
 
 UNUSABLE = 2
 INTERRUPTED = 130  # as a shell says it of what SIGINT ended

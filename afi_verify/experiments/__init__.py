@@ -1,0 +1,1 @@
+"""Studies of the paper's algorithms where the truth is known."""
