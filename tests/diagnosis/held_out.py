@@ -1,7 +1,7 @@
 """Wrong implementations that the hypotheses of the diagnosis were not written for.
 
-The zoo (``tests/zoo``) is what the diagnosis was developed on, so its rates there flatter it. These were written before,
-and looked at only to measure: nothing in ``afi_properties.diagnosis`` may be changed for one of them alone.
+The zoo (``tests/zoo``) is what the diagnosis was developed on, so its rates there flatter it. These were written
+before, and looked at only to measure: nothing in ``afi_properties.diagnosis`` may be changed for one of them alone.
 """
 
 import dataclasses

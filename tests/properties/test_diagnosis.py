@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from afi_properties.catalogue import CLAIMS
-from afi_properties.diagnosis import Exhibit, Fault, explain
+from afi_properties.diagnosis import Exhibit, Family, Fault, explain
+from afi_properties.diagnosis.explanation import FAMILIES
 from afi_properties.diagnosis.factors import Coefficients, Factor, find_factor
 from afi_properties.diagnosis.regimes import find_flag, find_threshold
 from afi_properties.diagnosis.search import fault_named
@@ -52,6 +53,13 @@ def answered(exhibits, answer):
 
 def per_point(factor, answer):
     return factor.reshape(-1, *[1] * (answer.ndim - 1)) * answer
+
+
+def test_every_fault_has_one_family():
+    members = [fault for faults in FAMILIES.values() for fault in faults]
+    assert sorted(members) == sorted(Fault)
+    assert set(FAMILIES) == set(Family)
+    assert Fault.SIGN.family is Family.TERMS
 
 
 @pytest.mark.parametrize("index", range(len(CLAIMS)), ids=IDS)

@@ -11,62 +11,11 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from afi_properties.diagnosis import Fault
 from afi_verify import Adapter
-
-
-class Fault(StrEnum):
-    """Families of faults: what a diagnosis should be able to name."""
-
-    POWER_OF_ALPHA = "power of alpha"  # alpha missing, or to the wrong power
-    POWER_OF_SIGMA = "power of sigma"  # sigma missing, or to the wrong power
-    ALPHA_BAR = "alpha^2 for alpha"  # alphas_cumprod taken for alpha, or half of log-SNR for it
-    PREDICTION_TYPE = "prediction type"  # epsilon, x_0, v and score taken for one another
-    SCHEDULE = "schedule"  # noise of another schedule than the one that was asked for
-    TIMESTEP = "timestep off by one"
-    SIGN = "sign"
-    TERM_DROPPED = "term dropped"
-    TERM_DOUBLED = "term doubled"
-    TERM_ADDED = "term added"  # one that does not belong there
-    ONE_OVER_D = "1/d"  # a factor d too many or missing
-    CONSTANT = "constant factor"  # a factor that depends on nothing, or on N alone
-    TRANSPOSED = "transposed"
-    DIAGONAL = "diagonal"  # another part or norm of a matrix than its trace
-    WEIGHTS_IGNORED = "weights ignored"
-    WEIGHTS_WRONG = "weights wrong"  # the right weights to a wrong power, or other ones
-    WEIGHTS_UNNORMALISED = "weights unnormalised"
-    LOG_DETERMINANT = "log-determinant"
-    COVARIANCES = "component covariances"  # those of a mixture's components left out, or others
-    UNDERFLOW = "underflow"  # exponentials without their maximum subtracted
-    CLIPPED = "clipped"  # a number kept within bounds that it can rightly leave
-    EPSILON = "epsilon in denominator"  # a small number added to a divisor, or to a diagonal
-    TRUNCATED = "truncated"  # some of the atoms for all of them
-    STRUCTURE = "structure assumed"  # a covariance taken for diagonal, circulant, of low rank
-    WRONG_AXIS = "wrong axis"
-    BATCH = "batch mixed up"  # an answer depends on the other points of its batch
-    BATCH_NOISE = "per-batch noise"  # one noise level for all points of a batch
-    BROADCASTING = "broadcasting"  # wrong for some coincidence of sizes
-    ORDER = "order of atoms"
-    DUPLICATES = "duplicated atoms"
-    MINIBATCH = "mini-batch mean"  # mini-batches of atoms put together with wrong weights
-    STATE = "state"  # an answer depends on earlier calls
-    ARGUMENT_CHANGED = "argument changed"
-    STRIDES = "strides"  # arrays taken for contiguous
-    LOW_PRECISION = "low precision"  # the right formula in a lower precision than the arguments'
-    CANCELLATION = "cancellation"  # digits that two large terms share
-    STEP = "finite difference"  # a derivative by a step that does not fit
-    ESTIMATE = "estimate for exact"  # a random estimate where a number is asked for
-    DETACHED = "gradient cut"  # a part of a function taken as a constant when it is differentiated
-    DIMENSION = "regime: dimension"  # right in few dimensions only
-    OFFSET = "regime: offset"  # right for centred data only
-    NOISE = "regime: noise"  # right in a part of the noise range only
-    SIZE = "regime: size"  # right for some N or B only
-
-
-FAULTS: tuple[str, ...] = tuple(fault.value for fault in Fault)
 
 
 @dataclass(frozen=True)
@@ -86,7 +35,7 @@ class Specimen:
     function
         The implementation; a class if it keeps a state: its instances are then called. See :meth:`new`.
     diagnosis
-        The fault that a diagnosis should name, one of :data:`FAULTS`.
+        The fault that a diagnosis should name, a :class:`~afi_properties.diagnosis.Fault`.
     options
         Of its adapter: ``per_sample_noise``, ``event_shape``.
     dtypes

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from afi_properties.diagnosis import Fault
 from tests.zoo.everyday import METHODS
 from tests.zoo.matrix import ACCUSED, CAUGHT, INNOCENT, LOSES_DIGITS, MUTANT, Record, kills
 
@@ -22,6 +23,7 @@ def summarise(records: Sequence[Record], *, whole: bool = True) -> dict[str, Any
     small = [o for r, o in found if _within(o, r.smallest)]
     diagnosed = [(r, {o.fault for o in r.outcomes if o.dtype == d and o.fault}) for r in mutants for d in r.dtypes]
     named = [r for r, faults in diagnosed if r.fault in faults]
+    related = [r for r, faults in diagnosed if Fault(r.fault).family in {Fault(fault).family for fault in faults}]
     some = [r for r, faults in diagnosed if faults]
     everyday = {}
     for method in METHODS:
@@ -51,6 +53,7 @@ def summarise(records: Sequence[Record], *, whole: bool = True) -> dict[str, Any
         ),
         "with_diagnosis": len(some),
         "diagnosis_names_the_fault": len(named),
+        "diagnosis_names_its_family": len(related),
         "checks": {check: {"catches": n, "alone": alone} for check, (n, alone) in checks.items()},
         "superfluous_checks": superfluous,
         "everyday": everyday,
@@ -71,8 +74,9 @@ def describe(summary: dict[str, Any]) -> str:
         f"{summary['losing_digits']} that lose digits: {len(summary['losing_digits_misjudged'])} misjudged",
         f"seconds to catch: median {summary['median_seconds_to_catch']}, most {summary['slowest_seconds_to_catch']}",
         f"simplest counterexample small enough: {summary['simplest_small_enough']} of {summary['with_simplest']}",
-        f"diagnosis names the fault: {summary['diagnosis_names_the_fault']} of {summary['mutants_by_dtype']} "
-        f"({summary['with_diagnosis']} have a diagnosis)",
+        f"diagnosis names the fault: {summary['diagnosis_names_the_fault']} of {summary['mutants_by_dtype']}; "
+        f"names its family: {summary['diagnosis_names_its_family']}; "
+        f"names another: {summary['with_diagnosis'] - summary['diagnosis_names_its_family']}",
     ]
     for name, check in summary["checks"].items():
         lines.append(f"  {name}: catches {check['catches']}, alone {len(check['alone'])}")

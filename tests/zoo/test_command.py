@@ -73,6 +73,15 @@ def test_a_check_must_catch_something_alone():
     assert summarise([record("mutant", "fail", "fail"), *WELL[2:]], whole=False)["ok"]
 
 
+@pytest.mark.parametrize(("fault", "counts"), [("sign", (1, 1)), ("term dropped", (0, 1)), ("state", (0, 0))])
+def test_a_diagnosis_is_right_or_of_the_right_family_or_wrong(fault, counts):
+    wrong = record("mutant", "fail")
+    outcomes = (dataclasses.replace(wrong.outcomes[0], diagnosis="is wrong", fault=fault),)
+    summary = summarise([dataclasses.replace(wrong, outcomes=outcomes)], whole=False)
+    assert (summary["diagnosis_names_the_fault"], summary["diagnosis_names_its_family"]) == counts
+    assert summary["with_diagnosis"] == 1
+
+
 def test_same_results_whatever_the_number_of_processes(capsys, tmp_path):
     only = ["--only", "score/sign", "kahan-summation", "--profile", "quick", "--json"]
     documents = []

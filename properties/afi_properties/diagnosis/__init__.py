@@ -5,7 +5,7 @@ deviation on every wrong answer shown, and agrees with the right ones.
 """
 
 from afi_properties.diagnosis.exhibit import Exhibit
-from afi_properties.diagnosis.explanation import Explanation, Fault
+from afi_properties.diagnosis.explanation import Explanation, Family, Fault
 from afi_properties.diagnosis.search import explain
 
-__all__ = ["Exhibit", "Explanation", "Fault", "explain"]
+__all__ = ["Exhibit", "Explanation", "Family", "Fault", "explain"]
