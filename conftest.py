@@ -17,3 +17,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 _heads = [path for path in sys.path if Path(path or os.curdir).resolve() == _HERE]
 sys.path[:] = [path for path in sys.path if path not in _heads] + [str(_HERE)]
+
+# A package of its own, whose tests run in an environment of its own: tests/ecosystem/test_third_party.py.
+collect_ignore = ["tests/third_party"]

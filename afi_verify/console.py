@@ -14,6 +14,7 @@ from afi_properties.relation import Relation
 from afi_verify.planning import Check
 from afi_verify.results import CheckResult, Results, Verdict, count_verdicts
 from afi_verify.runner import Listener
+from afi_verify.telling import lines_of
 
 _STYLES = {
     Verdict.PASS: "green",
@@ -74,15 +75,8 @@ class Console:
                 continue
             self._out.print()
             self._out.print(rich.text.Text(f"{check.verdict.value}: {check.id}", style=_STYLES[check.verdict]))
-            if check.known_failure is not None:
-                self._out.print(f"  known failure: {check.known_failure}")
-            self._out.print(f"  what must hold: {check.statement}")
-            self._out.print(f"  {check.message}")
-            if check.simplest is not None:
-                self._out.print(f"  simplest case: {check.simplest.case}")
-                self._out.print(f"  {check.simplest.message}")
-                if check.simplest.id:
-                    self._out.print(f"  again: afi-verify replay ADAPTER.py {check.id} {check.simplest.id}")
+            for line in lines_of(check):
+                self._out.print(f"  {line}")
         if results.checks:
             self._out.print()
         for adapter in results.adapters:

@@ -163,7 +163,8 @@ def load_function(role):
         if Adapter.functions:
             return Adapter.functions[NAME, DTYPE, role, GAUSSIAN]
         stand_in = types.ModuleType("afi_verify")
-        stand_in.verify = stand_in.parametrize_with_checks = lambda *args, **kwargs: None
+        stand_in.verify = lambda *args, **kwargs: None
+        stand_in.parametrize_with_checks = lambda *args, **kwargs: lambda test: test
         stand_in.Adapter = Adapter
         sys.modules["afi_verify"] = stand_in
         sys.path.insert(0, SOURCE.rpartition("/")[0] or ".")

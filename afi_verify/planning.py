@@ -125,6 +125,12 @@ def planned_checks(adapter: Adapter, plan: Plan) -> list[Check]:
     return checks
 
 
+def all_checks_that_run(adapter: Adapter, plan: Plan) -> list[str]:
+    """Return the ids of all checks that an adapter's functions can run, whether or not the plan is restricted."""
+    everything = dataclasses.replace(plan, scenarios=SCENARIOS, roles=())
+    return [check.id for check in planned_checks(adapter, everything) if why_not(check, everything) is None]
+
+
 def why_not(check: Check, plan: Plan) -> str | None:
     """Return why a check cannot run, as a sentence; ``None`` if it can."""
     adapter, claim = check.adapter, check.claim

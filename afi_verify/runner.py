@@ -19,7 +19,7 @@ from afi_verify.checks import run_check
 from afi_verify.conditions import fixed_conditions
 from afi_verify.errors import UnusableError
 from afi_verify.known_failures import without_stale
-from afi_verify.planning import SCENARIOS, Check, Plan, make_plan, planned_checks, why_not
+from afi_verify.planning import Check, Plan, all_checks_that_run, make_plan, planned_checks, why_not
 from afi_verify.profiles import DEFAULT_PROFILE
 from afi_verify.results import AdapterResult, CheckResult, Problem, Results, Verdict, write_results
 
@@ -147,7 +147,7 @@ def run_plan(
     """
     if jobs < 1:
         raise UnusableError(f"jobs must be at least 1; got {jobs}.")
-    _require_distinct(adapters)
+    require_distinct(adapters)
     for adapter in adapters:
         load_backend(adapter.backend, adapter.dtype, adapter.device)
     started = time.perf_counter()
@@ -166,8 +166,7 @@ def run_plan(
                     seconds[check.id] = took
     for adapter, checks in zip(adapters, planned, strict=True):
         if adapter.known_failures:
-            everything = dataclasses.replace(plan, scenarios=SCENARIOS, roles=())
-            in_full = [check.id for check in planned_checks(adapter, everything) if why_not(check, everything) is None]
+            in_full = all_checks_that_run(adapter, plan)
             found = {check.id: results[check.id] for check in checks}
             results |= without_stale(adapter.known_failures, found, in_full)
     outcomes = [
@@ -198,13 +197,13 @@ def _run(plan: Plan, adapters: Sequence[Adapter], checks: Sequence[Check], jobs:
     """Yield each check as it begins and as it ends."""
     if jobs == 1:
         for check in checks:
-            yield from _run_here(check, plan)
+            yield from run_here(check, plan)
         return
     from afi_verify.workers import NotSentError, run_on_workers
 
     for check in checks:
         if why_not(check, plan) is not None:
-            yield from _run_here(check, plan)
+            yield from run_here(check, plan)
     runnable = [check for check in checks if why_not(check, plan) is None]
     warned = set()
     with contextlib.closing(run_on_workers(plan, adapters, runnable, jobs)) as events:
@@ -216,10 +215,17 @@ def _run(plan: Plan, adapters: Sequence[Adapter], checks: Sequence[Check], jobs:
                 warned.add(check.adapter)
                 message = f"The adapter {check.adapter.name!r} is verified in this process: {outcome}."
                 warnings.warn(message, stacklevel=2)
-            yield from _run_here(check, plan)
+            yield from run_here(check, plan)
 
 
-def _run_here(check: Check, plan: Plan) -> Iterator[Event]:
+def run_here(check: Check, plan: Plan) -> Iterator[Event]:
+    """Run one check in this process; yield that it begins, and its result.
+
+    Raises
+    ------
+    UnusableError
+        If the adapter's backend cannot be used here.
+    """
     yield check, None, 0.0
     before = time.perf_counter()
     with fixed_conditions():
@@ -242,7 +248,14 @@ def environment() -> dict[str, str]:
     return found
 
 
-def _require_distinct(adapters: Sequence[Adapter]) -> None:
+def require_distinct(adapters: Sequence[Adapter]) -> None:
+    """Make sure that no two adapters have the same name and precision.
+
+    Raises
+    ------
+    UnusableError
+        If two have.
+    """
     seen: set[tuple[str, str]] = set()
     for adapter in adapters:
         key = (adapter.name, adapter.dtype)

@@ -31,7 +31,7 @@ def run_session(
         If the report cannot be written. A file that is unusable is one of the results' ``problems`` instead.
     """
     if report is not None:
-        _require_writable(report)
+        require_writable(report)
     adapters, problems = _collect(files)
     for problem in problems:
         console.problem(problem.message)
@@ -99,8 +99,14 @@ def _require_new(adapter: Adapter, adapters: Sequence[Adapter]) -> None:
             )
 
 
-def _require_writable(folder: Path) -> None:
-    """Find out before the work, not after it."""
+def require_writable(folder: Path, option: str = "--report") -> None:
+    """Make sure before the work, not after it, that a report can be written to ``folder``; make it if need be.
+
+    Raises
+    ------
+    UnusableError
+        If nothing can be written there.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -108,5 +114,5 @@ def _require_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UnusableError(
-            f"--report {folder}: cannot write there ({error.strerror}). Choose another folder."
+            f"{option} {folder}: cannot write there ({error.strerror}). Choose another folder."
         ) from None
