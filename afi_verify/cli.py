@@ -11,6 +11,7 @@ import typer
 from afi_verify.bench.cli import app as bench
 from afi_verify.cases.commands import app as cases
 from afi_verify.experiments.cli import app as experiment
+from afi_verify.stable_diffusion.cli import app as stable_diffusion
 
 app = typer.Typer(
     name="afi-verify",
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.add_typer(bench)
 app.add_typer(cases)
 app.add_typer(experiment)
+app.add_typer(stable_diffusion)
 
 UNUSABLE = 2
 INTERRUPTED = 130  # as a shell says it of what SIGINT ended
