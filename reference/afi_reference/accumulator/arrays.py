@@ -76,6 +76,11 @@ def is_on_cpu(array: Array) -> bool:
     return "cpu" in str(array_api_compat.device(array)).lower()
 
 
+def is_mutable(array: Array) -> bool:
+    """Whether operations in place change the array itself, and not a copy as JAX's do."""
+    return isinstance(array, np.ndarray) or not hasattr(array, "at")
+
+
 def rows_of(array: Array, numbers: npt.NDArray[np.int64]) -> Array:
     """Return the rows of these numbers; the last one for -1."""
     xp = namespace(array)

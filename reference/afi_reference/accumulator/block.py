@@ -7,7 +7,7 @@ of the size of the points for each block.
 
 import dataclasses
 
-from afi_reference.accumulator.arrays import Array, add_product, is_on_cpu, namespace, squared_norms
+from afi_reference.accumulator.arrays import Array, add_product, is_mutable, is_on_cpu, namespace, squared_norms
 from afi_reference.accumulator.state import Frame, State
 
 CACHE_BYTES = 32 * 2**20
@@ -161,4 +161,6 @@ def shifted_sums(sums: Sums, before: Frame, after: Frame, gain: Array) -> Sums:
     operators *= scale
     operators -= step * moments
     weights = tuple(xp.concat(pair) for pair in zip(masses, alongs, strict=True))
-    return dataclasses.replace(sums, moments=xp.concat([moments, operators]), weights=weights)
+    # Both halves were changed in place where arrays can be.
+    changed = sums.moments if is_mutable(sums.moments) else xp.concat([moments, operators])
+    return dataclasses.replace(sums, moments=changed, weights=weights)

@@ -37,7 +37,8 @@ def finish(state: State) -> Posterior:
 
     offset = state.moments[:batch, :] / normaliser
     mean = state.anchor + offset
-    noise = query.x - alpha * state.anchor
+    noise = alpha * state.anchor
+    noise -= query.x  # backwards; in place, as memory that is new costs more than the arithmetic
     covariance_trace = state.second / state.normaliser - squared_norms(offset)
     logit = state.level - squared_norms(noise) / (2 * query.sigma**2)
     product = None
@@ -45,10 +46,11 @@ def finish(state: State) -> Posterior:
         along = xp.sum(offset * query.v, axis=1, keepdims=True)
         product = state.moments[batch:, :] / normaliser
         product -= along * offset  # now the product of the covariance
-        product *= -((alpha / sigma**2) ** 2)
-        product += query.v / sigma**2
+        product *= -((alpha / sigma) ** 2)
+        product += query.v
+        product /= sigma**2
     score = alpha * offset
-    score -= noise
+    score += noise
     score /= sigma**2
     return Posterior(
         log_density=logit

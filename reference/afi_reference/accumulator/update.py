@@ -117,7 +117,7 @@ def _folded(
     gains = gain(state, candidates, level)
     # Products alone may mistake a worse atom for a better one.
     moved = mask_like(moves, gains > 0) & ((gains > 0) | mask_like(~guard.seen, gains > 0))
-    anchor = xp.where(moved[:, None], candidates, state.anchor)
+    anchor = candidates if bool(xp.all(moved)) else xp.where(moved[:, None], candidates, state.anchor)
     level = xp.where(moved, level, state.level)
     if guard.seen.any():
         state = reanchored(state, anchor, level)
@@ -204,7 +204,8 @@ def _with_centre(state: State, atoms: Array, log_weights: Array | None) -> State
     empty = state.normaliser == 0
     return dataclasses.replace(
         state,
-        anchor=xp.where(empty[:, None], anchor, state.anchor),
+        # Without memory of its own where nothing has been seen.
+        anchor=xp.where(empty[:, None], anchor, state.anchor) if state.total_weight > 0 else anchor,
         level=xp.where(empty, level, state.level),
         centre=mean,
         shifted=shifted,
