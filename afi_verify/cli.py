@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from afi_verify.audit.cli import audit
 from afi_verify.bench.cli import app as bench
 from afi_verify.cases.commands import app as cases
 from afi_verify.experiments.cli import app as experiment
@@ -22,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command("audit")(audit)
 app.add_typer(bench)
 app.add_typer(cases)
 app.add_typer(experiment)

@@ -1,0 +1,1 @@
+"""The command ``afi-verify audit``: every verdict about the paper, recomputed."""
