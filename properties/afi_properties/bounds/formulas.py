@@ -3,15 +3,15 @@ r"""The bounds as functions of arrays, shape (B,) each.
 ``delta_1`` bounds the error of the trace head, ``|t_theta - E[|x_0|^2 | x_t] / d|``, and ``delta_2`` the Euclidean norm
 of the error of the noise prediction; the y-prediction is then off by at most ``r = sigma delta_2 / alpha``.
 
-**Trace.** With ``y = m + k``, ``|k| <= r``: ``|y|^2 - |m|^2 = 2 <m, k> + |k|^2``, of which ``2 |m| r + r^2`` is the largest
-value, attained by ``k`` along ``m``; the head adds ``d delta_1``, with a sign of its own. So the bound is attained for
-every ``m``.
+**Trace.** With ``y = m + k``, ``|k| <= r``: ``|y|^2 - |m|^2 = 2 <m, k> + |k|^2``, of which ``2 |m| r + r^2`` is the
+largest value, attained by ``k`` along ``m``; the head adds ``d delta_1``, with a sign of its own. So the bound is
+attained for every ``m``.
 
 **Operator.** The error is ``alpha^2 / sigma^4 (P - Q)`` with ``P = Cov + y y^T`` and ``Q = x_0 x_0^T``, both positive
 semi-definite, so that ``tr(P Q) >= 0`` and ``|P - Q|^2 <= |P|^2 + |Q|^2 <= (tr P)^2 + |x_0|^4``; and
-``tr P = M - |m|^2 + |m + k|^2 <= M + 2 |m| r + r^2`` with ``M = E[|x_0|^2 | x_t]``. Attained, in two or more dimensions,
-for every ``M``, ``|m|``, ``|x_0|`` and ``r``: atoms on a line through the origin, ``k`` along it, ``x_0`` at a right angle.
-By ``M <= D^2`` and ``|m| <= D`` it is at most ``sqrt((D + r)^4 + D^4)``.
+``tr P = M - |m|^2 + |m + k|^2 <= M + 2 |m| r + r^2`` with ``M = E[|x_0|^2 | x_t]``. In two or more dimensions it is
+attained for every ``M``, ``|m|``, ``|x_0|`` and ``r``: atoms on a line through the origin, ``k`` along it, ``x_0`` at a
+right angle. By ``M <= D^2`` and ``|m| <= D`` it is at most ``sqrt((D + r)^4 + D^4)``.
 """
 
 import numpy as np
