@@ -25,6 +25,7 @@ from afi_verify.relation_checks import conclude_relation, look_for_violations
 from afi_verify.relation_examination import RelationFinding
 from afi_verify.results import CheckResult, Verdict
 from afi_verify.stochastic_checks import run_stochastic_check
+from afi_verify.training_checks import run_training_check
 
 
 def run_check(check: Check, plan: Plan) -> CheckResult:
@@ -39,7 +40,8 @@ def run_check(check: Check, plan: Plan) -> CheckResult:
     if reason is not None:
         return result_of(check, Verdict.NOT_PROVIDED, reason, [])
     if isinstance(check.claim, Claim) and check.claim.random:
-        return run_stochastic_check(check, plan)
+        run = run_training_check if check.claim.answer == "head" else run_stochastic_check
+        return run(check, plan)
     return conclude(check, plan, look_for_faults(check, plan))
 
 

@@ -112,21 +112,7 @@ def call(subject: Subject, handed: Handed, dtype: str) -> Array:
         expected kind, shape and dtype.
     """
     backend, problem = subject.backend, handed.problem
-    arguments = _arguments(subject, handed, dtype)
-    arrays = {name: value for name, value in arguments.items() if backend.is_array(value)}
-    before = {name: backend.to_numpy(array) for name, array in arrays.items()}
-    try:
-        # Warnings are not verdicts: whether they are errors must not depend on who runs the check.
-        with backend.context(dtype), warnings.catch_warnings(action="ignore"):
-            answer = subject.provided.function(**arguments)
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # whatever the code under test raises is a finding, not our crash
-        raise BrokenAnswerError(f"It raised {type(error).__name__}: {_first_line(error)}{_place(error)}.") from error
-    for name, array in arrays.items():
-        if not np.array_equal(backend.to_numpy(array), before[name], equal_nan=True):
-            raise BrokenAnswerError(f"It changed its argument {name!r} in place; let it work on a copy.")
+    answer = invoke(subject, handed, dtype)
     event = subject.event_shape(problem)
     expected = subject.provided.claim.answer_shape(problem.batch, event)
     if not backend.is_array(answer):
@@ -144,6 +130,33 @@ def call(subject: Subject, handed: Handed, dtype: str) -> Array:
             "in the dtype of x, and convert nothing."
         )
     return backend.to_numpy(answer).reshape(_flat_shape(expected, event))
+
+
+def invoke(subject: Subject, handed: Handed, dtype: str) -> Any:
+    """Call the function on the numbers in ``dtype``; return whatever it returns.
+
+    Raises
+    ------
+    BrokenAnswerError
+        If the function raises, or changes an argument.
+    """
+    backend = subject.backend
+    arguments = _arguments(subject, handed, dtype)
+    arrays = {name: value for name, value in arguments.items() if backend.is_array(value)}
+    before = {name: backend.to_numpy(array) for name, array in arrays.items()}
+    try:
+        # Warnings are not verdicts: whether they are errors must not depend on who runs the check.
+        with backend.context(dtype), warnings.catch_warnings(action="ignore"):
+            answer = subject.provided.function(**arguments)
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # whatever the code under test raises is a finding, not our crash
+        raise BrokenAnswerError(f"It raised {type(error).__name__}: {_first_line(error)}{_place(error)}.") from error
+    for name, array in arrays.items():
+        if not np.array_equal(backend.to_numpy(array), before[name], equal_nan=True):
+            raise BrokenAnswerError(f"It changed its argument {name!r} in place; let it work on a copy.")
+    return answer
 
 
 def _arguments(subject: Subject, handed: Handed, dtype: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 from afi_verify.adapter import Adapter
 from afi_verify.implementations import numpy_dirac, numpy_gaussian_mixture
@@ -43,17 +44,34 @@ def _stochastic(dtype: str, stochastic: ModuleType) -> Iterator[Adapter]:
         yield adapter
 
 
+def _training(dtype: str, training: ModuleType) -> Adapter:
+    adapter = Adapter("torch-training", backend="torch", dtype=dtype)
+
+    @adapter.provides("train_trace_head")
+    def train(data: Any, weights: Any, schedule: Any, seed: int, num_steps: int) -> Any:
+        return training.train_trace_head(data, schedule, seed, weights=weights, num_steps=num_steps)
+
+    return adapter
+
+
 def _adapters() -> list[Adapter]:
     adapters = [
         _analytic("numpy", "numpy", dtype, numpy_dirac, numpy_gaussian_mixture) for dtype in ("float64", "float32")
     ]
     if importlib.util.find_spec("torch") is not None:
-        from afi_verify.implementations import torch_autodiff, torch_dirac, torch_gaussian_mixture, torch_stochastic
+        from afi_verify.implementations import (
+            torch_autodiff,
+            torch_dirac,
+            torch_gaussian_mixture,
+            torch_stochastic,
+            torch_training,
+        )
 
         dtypes = ("float64", "float32")
         adapters += [_analytic("torch", "torch", dtype, torch_dirac, torch_gaussian_mixture) for dtype in dtypes]
         adapters += [_autodiff(dtype, torch_autodiff) for dtype in dtypes]
         adapters += [adapter for dtype in dtypes for adapter in _stochastic(dtype, torch_stochastic)]
+        adapters += [_training(dtype, torch_training) for dtype in dtypes]
     for adapter in adapters:
         adapter.source = __name__
     return adapters

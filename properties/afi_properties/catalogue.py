@@ -11,6 +11,7 @@ from afi_properties.claims import (
     fisher_vector_product,
     posterior_mean,
     score,
+    trace_head,
     trace_matching,
     trace_stochastic,
 )
@@ -60,7 +61,7 @@ UNKNOWN_DATA_CLAIMS: tuple[Claim, ...] = tuple(
 )
 """What a role returns and may ask for where nobody knows the data: there is no truth to compare it with."""
 
-RANDOM_CLAIMS: tuple[Claim, ...] = trace_stochastic.CLAIMS
+RANDOM_CLAIMS: tuple[Claim, ...] = (*trace_stochastic.CLAIMS, *trace_head.CLAIMS)
 """Claims about the distribution of random answers: a test over many answers decides, not the error of one."""
 
 ROLES: tuple[str, ...] = tuple(dict.fromkeys(claim.role for claim in (*CLAIMS, *RANDOM_CLAIMS)))

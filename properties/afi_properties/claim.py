@@ -39,7 +39,8 @@ class Claim:
     printed
         What the paper prints, where that is wrong; else ``None``.
     answer
-        ``"point"``: (B, d); ``"scalar"``: (B,); ``"matrix"``: (B, d, d).
+        ``"point"``: (B, d); ``"scalar"``: (B,); ``"matrix"``: (B, d, d); ``"head"``: a function of (x, t)
+        that returns (B,).
     truth
         The formula, in the precision of its inputs.
     wrong

@@ -17,6 +17,7 @@ tailed mean estimation", 2023.
 
 import dataclasses
 import math
+from collections.abc import Callable
 from enum import Enum
 
 import numpy as np
@@ -175,10 +176,69 @@ class ExcessRiskTest:
         self.count += len(losses)
         self._against_small += np.log1p(_STAKES[:, None] * (losses / self.acceptable - 1)).sum(axis=1)
         self._against_large += -self._rates * losses.sum() - len(losses) * self._bounds
+        return self.outcome
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the values so far decide."""
         if np.logaddexp.reduce(self._against_small) - math.log(len(_STAKES)) >= -math.log(self.false_alarm):
             return Outcome.BIASED
         mixed = np.logaddexp.reduce(self._against_large) - math.log(len(self._rates))
         return Outcome.RIGHT if mixed >= -math.log(MISS) else Outcome.OPEN
+
+
+def mean_interval(losses: Array, confidence: float = 0.95, relative_variance: float = 9.0) -> tuple[float, float]:
+    """Return a confidence interval for the mean of values that are not negative, by what :class:`ExcessRiskTest` uses.
+
+    The lower end is valid whatever the distribution; the upper one if the variance is at most ``relative_variance``
+    times the squared mean. It is nowhere taken for normal, hence wider than is usual.
+
+    Parameters
+    ----------
+    losses
+        Independent values, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If there are none, or a value is negative or not a number.
+    """
+    losses = np.asarray(losses, dtype=np.float64)
+    if not losses.size or not (losses >= 0).all():
+        raise ValueError("an interval needs values that are numbers and not negative")
+    mean, count = float(losses.mean()), len(losses)
+    if mean == 0:
+        return 0.0, 0.0  # the bound on the relative variance leaves nothing else
+    needed = -math.log((1 - confidence) / 2)
+    # As multiples of the mean that is tried: many, since the number of values is not known beforehand.
+    steps = np.geomspace(0.003, 1, 12)
+    moment = 1 + relative_variance
+    bounds = np.log(1 - (1 - np.exp(-steps * moment)) / moment)
+
+    def against_small(tried: float) -> float:
+        stakes = steps[:-1, None]
+        evidence = np.log1p(stakes * (losses / tried - 1)).sum(axis=1)
+        return float(np.logaddexp.reduce(evidence)) - math.log(len(stakes))
+
+    def against_large(tried: float) -> float:
+        evidence = -steps * count * mean / tried - count * bounds
+        return float(np.logaddexp.reduce(evidence)) - math.log(len(steps))
+
+    low = _boundary(lambda share: against_small(share * mean) >= needed, 1e-9, 1.0)
+    high = _boundary(lambda share: against_large(share * mean) < needed, 1.0, 1e9)
+    return low * mean, high * mean
+
+
+def _boundary(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Return where what holds at ``low`` ceases to, by bisection of the logarithm; an end where it never changes."""
+    if not holds(low):
+        return 0.0 if low < 1 else low
+    if holds(high):
+        return high if high == 1 else math.inf
+    for _ in range(50):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return high
 
 
 def _phi(y: Array) -> Array:
