@@ -3,14 +3,15 @@
 import math
 import re
 
-import numpy as np
 import pytest
 
 from afi_verify import Adapter, stochastic_checks, verify
 from afi_verify.results import Verdict
 
 torch = pytest.importorskip("torch")
-from tests.zoo import random_mutants as wrong  # noqa: E402
+from tests.zoo import probing  # noqa: E402
+from tests.zoo.innocents.estimators import on_a_sphere  # noqa: E402
+from tests.zoo.mutants import torch_stochastic as wrong  # noqa: E402
 
 ROLE = "fisher_trace_stochastic"
 
@@ -20,54 +21,6 @@ def checked(function, *, dtype="float32", backend="torch", **options):
     adapter.provides(ROLE, function)
     (check,) = verify(adapter, roles=[ROLE], scenarios=["dirac"]).results.checks
     return check
-
-
-def on_a_sphere(x, sigma, t, eps_fn, num_probes, seed):
-    z = wrong.normal((num_probes, *x.shape), wrong.generator(seed))
-    probes = math.sqrt(x.shape[1]) * torch.nn.functional.normalize(z, dim=2)
-    return wrong.quadratic_forms(eps_fn, x, t, probes).mean(dim=0) / sigma
-
-
-def uniform_scaled(x, sigma, t, eps_fn, num_probes, seed):
-    u = torch.rand((num_probes, *x.shape), generator=wrong.generator(seed), dtype=torch.float64)
-    return 3 * wrong.quadratic_forms(eps_fn, x, t, 2 * u - 1).mean(dim=0) / sigma
-
-
-def sparse(x, sigma, t, eps_fn, num_probes, seed):
-    """Entries 0 with probability 2/3, else +-sqrt 3: heavier tails."""
-    shape, source = (num_probes, *x.shape), wrong.generator(seed)
-    kept = torch.rand(shape, generator=source) < 1 / 3
-    return wrong.quadratic_forms(eps_fn, x, t, math.sqrt(3) * wrong.signs(shape, source) * kept).mean(dim=0) / sigma
-
-
-def probes_shared_by_the_batch(x, sigma, t, eps_fn, num_probes, seed):
-    probes = wrong.signs((num_probes, 1, x.shape[1]), wrong.generator(seed)).expand(-1, *x.shape)
-    return wrong.quadratic_forms(eps_fn, x, t, probes).mean(dim=0) / sigma
-
-
-def exact(x, sigma, t, eps_fn):
-    basis = torch.eye(x.shape[1], dtype=x.dtype)[:, None].expand(-1, *x.shape)
-    return wrong.quadratic_forms(eps_fn, x, t, basis).sum(dim=0) / sigma
-
-
-def analytical(x, alpha, sigma, data, num_probes, seed):
-    """NumPy, from the atoms: no eps_fn."""
-    distances = ((x[:, None] - alpha * data) ** 2).sum(-1)
-    weights = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / (2 * sigma**2))
-    weights /= weights.sum(axis=1, keepdims=True)
-    centred = data - (weights @ data)[:, None]
-    z = np.random.default_rng(seed).choice(np.array([-1, 1], dtype=x.dtype), (num_probes, *x.shape))
-    along = np.einsum("mbd,bnd->mbn", z, centred)
-    estimates = (z**2).sum(-1) / sigma**2 - (alpha / sigma**2) ** 2 * (weights * along**2).sum(-1)
-    return estimates.mean(axis=0).astype(x.dtype)
-
-
-@pytest.mark.parametrize("function", wrong.RANDOM_MUTANTS.values(), ids=wrong.RANDOM_MUTANTS)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_wrong_estimators_are_convicted(function, dtype):
-    check = checked(function, dtype=dtype)
-    assert check.verdict is Verdict.FAIL, check.message
-    assert check.simplest.message == check.message
 
 
 @pytest.mark.parametrize(
@@ -84,27 +37,21 @@ def test_the_message_names_what_is_wrong(name, phrase):
     assert re.search(phrase, checked(getattr(wrong, name)).message)
 
 
-@pytest.mark.parametrize("function", [on_a_sphere, uniform_scaled, sparse, probes_shared_by_the_batch, exact])
-def test_right_estimators_of_any_kind_pass(function):
-    check = checked(function)
+def test_a_right_estimator_says_what_it_excludes():
+    check = checked(on_a_sphere)
     assert check.verdict is Verdict.PASS, check.message
     assert "exclude a bias of 1%" in check.message
     assert check.evidence == check.items > 0
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_an_estimator_without_autodiff_passes(dtype):
-    assert checked(analytical, backend="numpy", dtype=dtype).verdict is Verdict.PASS
-
-
 def test_images_of_few_pixels_pass():
     def estimate(x, sigma, t, eps_fn, num_probes, seed):
         return (
-            wrong.quadratic_forms(
+            probing.quadratic_forms(
                 lambda flat, time: eps_fn(flat.reshape(x.shape), time).flatten(1),
                 x.flatten(1),
                 t,
-                wrong.signs((num_probes, len(x), x[0].numel()), wrong.generator(seed)),
+                probing.signs((num_probes, len(x), x[0].numel()), probing.generator(seed)),
             ).mean(dim=0)
             / sigma
         )

@@ -10,8 +10,10 @@ import multiprocessing
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from afi_properties.catalogue import CLAIMS
+from afi_properties.claim import Claim
 from afi_verify.adapter import Adapter
-from afi_verify.checks import conclude, look_for_faults
+from afi_verify.checks import conclude, look_for_faults, run_check
 from afi_verify.conditions import fixed_conditions
 from afi_verify.examination import Finding, Kind
 from afi_verify.planning import Check, Plan, make_plan, planned_checks, why_not
@@ -33,6 +35,9 @@ SCENARIOS = ("dirac", "gaussian-mixture", "digits")
 
 CASES_FOR_A_DIAGNOSIS = 30
 """So many cases of a mutant are examined before its diagnosis: one case can be explained by anything."""
+
+EVERYDAY_ROLES = frozenset(claim.role for claim in CLAIMS)
+"""Whose answer is a formula of the point: what people use today does not know what to do with the others."""
 
 MUTANT, INNOCENT, LOSES_DIGITS = "mutant", "innocent", "inaccurate"
 
@@ -124,8 +129,14 @@ def observe(name: str, profile: str, innocents_profile: str, seed: int) -> Recor
         fault=animal.diagnosis if isinstance(animal, Specimen) else "",
         smallest=animal.smallest if isinstance(animal, Specimen) else (3, 3),
         outcomes=tuple(outcomes),
-        everyday={dtype: everyday.suspicions(lambda d=dtype: adapter_of(animal, d)) for dtype in animal.dtypes},
+        everyday={dtype: _suspicions(animal, dtype) for dtype in animal.dtypes},
     )
+
+
+def _suspicions(animal: Specimen | Innocent, dtype: str) -> dict[str, bool | None]:
+    if animal.role not in EVERYDAY_ROLES:
+        return dict.fromkeys(everyday.METHODS)
+    return everyday.suspicions(lambda: adapter_of(animal, dtype))
 
 
 def find(name: str) -> tuple[Specimen | Innocent, str]:
@@ -165,10 +176,39 @@ def hunt(
             known = any(o.verdict in CAUGHT for o in outcomes)
             if first and known:
                 return outcomes
+            if isinstance(check.claim, Claim) and check.claim.random:
+                outcomes.append(_run_whole(check, plan))
+                continue
             outcomes.append(
                 _run(check, plan, to_the_end=not isinstance(animal, Specimen), simplest=simplest and not known)
             )
     return outcomes
+
+
+def _run_whole(check: Check, plan: Plan) -> Outcome:
+    """Run a check of random answers, which a test over all of them decides, not one case."""
+    begun = time.perf_counter()
+    with fixed_conditions():
+        result = run_check(check, plan)
+    verdict, simplest = result.verdict.value, result.simplest
+    caught = verdict in CAUGHT
+    return Outcome(
+        animal=check.adapter.name,
+        dtype=check.adapter.dtype,
+        check=_name(check),
+        verdict=verdict,
+        message=result.message,
+        seconds=time.perf_counter() - begun if caught else None,
+        cases=max(1, result.cases) if caught else None,
+        atoms=simplest.atoms if simplest else None,
+        dimension=simplest.dimension if simplest else None,
+        diagnosis=None,
+        fault=None,
+    )
+
+
+def _name(check: Check) -> str:
+    return f"{check.claim.role}/{check.claim.label}/{check.scenario}"
 
 
 def _run(check: Check, plan: Plan, *, to_the_end: bool, simplest: bool) -> Outcome:
@@ -197,11 +237,10 @@ def _run(check: Check, plan: Plan, *, to_the_end: bool, simplest: bool) -> Outco
             if result.simplest is not None:
                 atoms, dimension = result.simplest.atoms, result.simplest.dimension
     seconds, cases = caught[0] if caught else (None, None)
-    name = f"{check.claim.role}/{check.claim.label}/{check.scenario}"
     return Outcome(
         check.adapter.name,
         check.adapter.dtype,
-        name,
+        _name(check),
         verdict,
         message,
         seconds,

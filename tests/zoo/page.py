@@ -76,13 +76,13 @@ def _sums(summary: dict[str, Any]) -> Section:
         ("larger ones", "; ".join(summary["not_small_enough"]) or "none"),
         (
             "diagnosis names the fault",
-            f"{summary['diagnosis_names_the_fault']} of {summary['mutants_by_dtype']}",
+            f"{summary['diagnosis_names_the_fault']} of {summary['diagnosable']} in roles whose checks make one",
         ),
         (
             "diagnosis names its family",
-            f"{summary['diagnosis_names_its_family']} of {summary['mutants_by_dtype']}; another family: "
+            f"{summary['diagnosis_names_its_family']} of {summary['diagnosable']}; another family: "
             f"{summary['with_diagnosis'] - summary['diagnosis_names_its_family']}; none: "
-            f"{summary['mutants_by_dtype'] - summary['with_diagnosis']}",
+            f"{summary['diagnosable'] - summary['with_diagnosis']}",
         ),
         ("checks that catch nothing that others do not", "; ".join(summary["superfluous_checks"]) or "none"),
     ]

@@ -35,7 +35,8 @@ class Specimen:
     function
         The implementation; a class if it keeps a state: its instances are then called. See :meth:`new`.
     diagnosis
-        The fault that a diagnosis should name, a :class:`~afi_properties.diagnosis.Fault`.
+        The fault that a diagnosis should name, a :class:`~afi_properties.diagnosis.Fault`; empty for roles whose checks
+        make none: of random estimates, of training.
     options
         Of its adapter: ``per_sample_noise``, ``event_shape``.
     dtypes
@@ -80,7 +81,7 @@ def mutant(
     role: str,
     backend: str,
     sin: str,
-    diagnosis: Fault,
+    diagnosis: Fault | None = None,
     *,
     dtypes: tuple[str, ...] = ("float64", "float32"),
     smallest: tuple[int, int] = (3, 3),
@@ -100,7 +101,7 @@ def mutant(
                 family=family,
                 backend=backend,
                 function=function,
-                diagnosis=diagnosis.value,
+                diagnosis=diagnosis.value if diagnosis else "",
                 options=options,
                 dtypes=dtypes,
                 smallest=smallest,

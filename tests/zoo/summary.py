@@ -21,7 +21,9 @@ def summarise(records: Sequence[Record], *, whole: bool = True) -> dict[str, Any
     seconds = [o.seconds for r in mutants for d in r.dtypes if (o := r.caught(d)) and o.seconds is not None]
     found = [(r, o) for r in mutants for d in r.dtypes if (o := r.simplest(d))]
     small = [o for r, o in found if _within(o, r.smallest)]
-    diagnosed = [(r, {o.fault for o in r.outcomes if o.dtype == d and o.fault}) for r in mutants for d in r.dtypes]
+    diagnosed = [
+        (r, {o.fault for o in r.outcomes if o.dtype == d and o.fault}) for r in mutants if r.fault for d in r.dtypes
+    ]
     named = [r for r, faults in diagnosed if r.fault in faults]
     related = [r for r, faults in diagnosed if Fault(r.fault).family in {Fault(fault).family for fault in faults}]
     some = [r for r, faults in diagnosed if faults]
@@ -51,6 +53,7 @@ def summarise(records: Sequence[Record], *, whole: bool = True) -> dict[str, Any
         "not_small_enough": sorted(
             {f"{r.name} ({o.dtype}): N={o.atoms}, d={o.dimension}" for r, o in found if not _within(o, r.smallest)}
         ),
+        "diagnosable": len(diagnosed),
         "with_diagnosis": len(some),
         "diagnosis_names_the_fault": len(named),
         "diagnosis_names_its_family": len(related),
@@ -74,7 +77,7 @@ def describe(summary: dict[str, Any]) -> str:
         f"{summary['losing_digits']} that lose digits: {len(summary['losing_digits_misjudged'])} misjudged",
         f"seconds to catch: median {summary['median_seconds_to_catch']}, most {summary['slowest_seconds_to_catch']}",
         f"simplest counterexample small enough: {summary['simplest_small_enough']} of {summary['with_simplest']}",
-        f"diagnosis names the fault: {summary['diagnosis_names_the_fault']} of {summary['mutants_by_dtype']}; "
+        f"diagnosis names the fault: {summary['diagnosis_names_the_fault']} of {summary['diagnosable']}; "
         f"names its family: {summary['diagnosis_names_its_family']}; "
         f"names another: {summary['with_diagnosis'] - summary['diagnosis_names_its_family']}",
     ]
