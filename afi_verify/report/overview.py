@@ -19,6 +19,13 @@ URGENCY = (
 
 MOST_STEPS = 5
 
+_ORDER = {verdict: place for place, verdict in enumerate((*URGENCY[:-1], Verdict.PASS, Verdict.NOT_PROVIDED))}
+
+
+def rank(check: CheckResult) -> tuple[int, bool, float]:
+    """Return a key by which the checks worth showing come first: by verdict, then the largest error for its limit."""
+    return _ORDER[check.verdict], check.known_failure is not None, -_strain(check)
+
 
 @dataclasses.dataclass(frozen=True)
 class Headline:
@@ -90,14 +97,15 @@ def accuracy(results: Results) -> str:
 def next_steps(checks: Sequence[CheckResult]) -> list[int]:
     """Return the positions of the checks to look at first, at most `MOST_STEPS`.
 
-    One per role before a second of the same role: a broken function often fails several claims at once.
+    One per role before a second of the same role: a broken function often fails several claims at once. Of equal
+    verdicts, those with a diagnosis first: they say what to do.
     Roles that are not provided are no step: only the user knows whether the code should have them. Nor are known
     failures.
     """
     wanted = URGENCY[:-1]
     order = sorted(
         (i for i, check in enumerate(checks) if check.verdict in wanted and check.known_failure is None),
-        key=lambda index: wanted.index(checks[index].verdict),
+        key=lambda index: (wanted.index(checks[index].verdict), not checks[index].diagnosis),
     )
     seen: set[tuple[str, ...]] = set()
     first: list[int] = []
@@ -110,5 +118,7 @@ def next_steps(checks: Sequence[CheckResult]) -> list[int]:
 
 
 def _strain(check: CheckResult) -> float:
-    error = math.inf if check.worst_error is None or math.isnan(check.worst_error) else check.worst_error
+    if check.worst_error is None:
+        return 0.0
+    error = math.inf if math.isnan(check.worst_error) else check.worst_error
     return error / check.limit if check.limit > 0 else math.inf

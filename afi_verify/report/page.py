@@ -1,72 +1,89 @@
-"""Renders the page: one HTML file that fetches nothing and runs no code but its own two scripts."""
+"""Renders the page: one HTML file that fetches nothing and runs no code but its own script."""
 
 import base64
+import dataclasses
 import functools
 import gzip
 import hashlib
 import json
 from importlib import resources
-from typing import Any
 
 import jinja2
-import vl_convert
 from markupsafe import Markup
 
 from afi_verify.report import wording
-from afi_verify.report.view import Detail, Page, arrange
+from afi_verify.report.packing import Pack
+from afi_verify.report.view import CheckView, Page, arrange
 from afi_verify.results import Results, Verdict
 
 LARGEST = 1_000_000
-"""Bytes that a page should stay below: it is attached to mails and tickets."""
+"""Bytes that a page should stay below, unless it has a table of all checks: it is attached to mails and tickets."""
 
-DETAILS = (Detail(12, 100_000), Detail(8, 20_000), Detail(8, 0), Detail(5, 0))
-"""Tried in this order until the page is small enough; the last is taken as it comes."""
+INLINE_ROOM = 120_000
+"""Characters of details that stand in the page as markup, readable without its script."""
+
+PACKED_ROOM = 350_000
+"""Bytes of details and scripts that the page's script unpacks."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Details:
+    """Where the details of the checks are: in the page by anchor, or packed by name."""
+
+    inline: dict[str, Markup]
+    packed: Pack
 
 
 def render(results: Results) -> str:
     """Render the report of one run as a single HTML document, in as much detail as it has room for."""
-    template = make_environment().get_template("report.html.jinja")
-    html = ""
-    for detail in DETAILS:
-        page = arrange(results, detail)
-        html = template.render(page=page, **_assets(page))
-        if len(html.encode()) < LARGEST:
-            break
-    return html
+    page = arrange(results)
+    details = _details(page)
+    style, script = read_asset("report.css"), read_asset("plot.js") + read_asset("report.js")
+    return (
+        make_environment()
+        .get_template("report.html.jinja")
+        .render(
+            page=page,
+            inline=details.inline,
+            packed=details.packed,
+            pack=details.packed.finish() if details.packed else "",
+            table=pack(json.dumps(page.table, separators=(",", ":"))) if page.table else "",
+            style=Markup(style),  # noqa: S704 - the package's own file
+            script=Markup(script),  # noqa: S704 - the package's own file
+            policy=content_policy(style, [script]),
+        )
+    )
 
 
-def embed_json(value: Any) -> Markup:
-    """Write JSON that may stand inside a script element, whatever text is in it.
+def _details(page: Page) -> Details:
+    # The most urgent first, so that what has no room is what matters least.
+    body = make_environment().get_template("body.html.jinja")
+    inline: dict[str, Markup] = {}
+    packed = Pack(PACKED_ROOM)
+    room = INLINE_ROOM
 
-    A parser of HTML looks for ``</script`` and ``<!--`` whatever the element's type is; the two line
-    separators end a line in older JavaScript.
-    """
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - every character that could leave the element is escaped above
+    def settle(view: CheckView) -> None:
+        nonlocal room
+        for example in view.examples:
+            if example.case.script:
+                packed.add(example.file_name, example.case.script)
+        text = body.render(view=view, packed=packed)
+        if view.check.verdict is not Verdict.PASS and len(text) <= room:
+            room -= len(text)
+            inline[view.anchor] = Markup(text)  # noqa: S704 - a template's output, in which all text is escaped
+        else:
+            packed.add(view.anchor, text)
 
-
-def _assets(page: Page) -> dict[str, Any]:
-    style, script = read_asset("report.css"), read_asset("report.js")
-    code, packed_code = _plotting_code()
-    hashes = [script, code] if page.charts["plots"] else [script]
-    return {
-        "style": Markup(style),  # noqa: S704 - the package's own file
-        "script": Markup(script),  # noqa: S704 - the package's own file
-        "policy": content_policy(style, hashes),
-        "plotting_code": packed_code if page.charts["plots"] else "",
-        "charts_json": embed_json(page.charts),
-        "packed_scripts": _pack(json.dumps(page.packed_scripts)) if page.packed_scripts else "",
-    }
+    for view in page.ranked:
+        settle(view)
+    return Details(inline, packed)
 
 
 def content_policy(style: str, scripts: list[str]) -> str:
     """Return the Content-Security-Policy of a page with one style element and these scripts."""
     # The page may run the scripts with these hashes and nothing else, so that text which slipped through the
-    # escaping still could not run. Vega would need 'unsafe-eval' for its expressions; report.js therefore
-    # has them interpreted (`ast: true`).
-    allowed = " ".join(_hash(text) for text in scripts)
+    # escaping still could not run.
+    allowed = " ".join(_hash(text) for text in scripts) or "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -77,15 +94,9 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _pack(text: str) -> str:
+def pack(text: str) -> str:
+    """Return a text compressed with gzip, as base64."""
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode()
-
-
-@functools.cache
-def _plotting_code() -> tuple[str, str]:
-    # Bundling takes seconds and its result never changes within a process.
-    code = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
-    return code, _pack(code)
 
 
 def read_asset(name: str) -> str:

@@ -2,15 +2,22 @@
 
 import dataclasses
 import functools
+import heapq
 import math
 import types
 import typing
 from enum import Enum
 from typing import Any
 
+from afi_verify.report.overview import rank
 from afi_verify.results import SCHEMA, CheckResult, Point, Results, count_verdicts
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+MOST_WHOLE = 1000
+"""Checks whose points, margins and counterexamples are kept; of the others, the verdict and its figures."""
+
+_SHORT = 300  # characters of the message of a check that is not kept whole
 
 
 def read_results(document: object) -> Results:
@@ -42,11 +49,66 @@ def read_results(document: object) -> Results:
             f"cannot read results with schema {schema!r}: this version of afi-verify reads {SCHEMA!r}; "
             "run the verification again, or use the version that wrote the file"
         )
-    results = typing.cast("Results", _build(Results, document, ""))
-    _check_sum(document, count_verdicts(results.checks), "sum")
-    for index, (adapter, entry) in enumerate(zip(results.adapters, document["adapters"], strict=True)):
-        _check_sum(entry, count_verdicts(adapter.checks), f"adapters[{index}].sum")
-    return results
+    collector = Collector()
+    adapters = _expect(list, document.get("adapters", []), "adapters")
+    for number, adapter in enumerate(adapters):
+        checks = _expect(dict, adapter, f"adapters[{number}]").get("checks")
+        for check in _expect(list, checks, f"adapters[{number}].checks"):
+            collector.add(number, check)
+    return collector.finish(document)
+
+
+class Collector:
+    """Takes the checks of a run one by one and keeps the details of the most urgent alone: memory stays bounded."""
+
+    def __init__(self, most: int = MOST_WHOLE) -> None:
+        self._most = most
+        self._checks: dict[int, list[CheckResult]] = {}
+        self._whole: list[tuple[tuple[float, ...], int, int]] = []  # a heap, the least urgent first
+
+    def add(self, adapter: int, entry: object) -> None:
+        """Take the parsed JSON of the next check of the adapter with this number.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing or has the wrong type.
+        """
+        checks = self._checks.setdefault(adapter, [])
+        check = typing.cast("CheckResult", _build(CheckResult, entry, f"adapters[{adapter}].checks[{len(checks)}]"))
+        key = (tuple(-part for part in rank(check)), -adapter, -len(checks))  # of equals, the earlier is kept
+        checks.append(check)
+        heapq.heappush(self._whole, key)
+        if len(self._whole) > self._most:
+            _, number, index = heapq.heappop(self._whole)
+            self._checks[-number][-index] = _slim(self._checks[-number][-index])
+
+    def finish(self, document: dict[str, Any]) -> Results:
+        """Return the results, given everything but the checks.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing or has the wrong type, or a stated sum differs from the checks.
+        """
+        entries = document.get("adapters", [])
+        bare = {"adapters": [{**entry, "checks": []} for entry in entries]} if "adapters" in document else {}
+        results = typing.cast("Results", _build(Results, {**document, **bare}, ""))
+        adapters = tuple(
+            dataclasses.replace(adapter, checks=tuple(self._checks.get(number, ())))
+            for number, adapter in enumerate(results.adapters)
+        )
+        results = dataclasses.replace(results, adapters=adapters)
+        _check_sum(document, count_verdicts(results.checks), "sum")
+        for number, (adapter, entry) in enumerate(zip(adapters, entries, strict=True)):
+            _check_sum(entry, count_verdicts(adapter.checks), f"adapters[{number}].sum")
+        return results
+
+
+def _slim(check: CheckResult) -> CheckResult:
+    message = check.message if len(check.message) <= _SHORT else check.message[:_SHORT] + " …"
+    bare: dict[str, Any] = {"margins": (), "margins_by_dimension": (), "points": (), "simplest": None, "worst": None}
+    return dataclasses.replace(check, message=message, **bare)
 
 
 def read_check(document: object) -> CheckResult:
@@ -90,6 +152,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
 
 def _build_dataclass(kind: type, value: Any, where: str) -> Any:
     if kind is Point and isinstance(value, list):
+        if [type(item) for item in value] == _USUAL_POINT:
+            return Point(*value)  # millions of them, of a kind that needs no conversion
         value = _named(value, where)
     entry = _expect(dict, value, where or "results")
     hints = _hints(kind)
@@ -132,6 +196,8 @@ def _expect(kind: type, value: Any, where: str) -> Any:
     # JSON can hold half a surrogate pair, UTF-8 cannot.
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
+
+_USUAL_POINT = [float, float, float, int, int]
 
 _NAMES: dict[type, str] = {
     str: "a string",

@@ -1,9 +1,9 @@
-"""Thins the points of a check to a few bins of log-SNR, without losing the worst of any bin."""
+"""Thins the points of a check to a few bins along an axis, without losing the worst of any bin."""
 
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from afi_verify.results import Point
 
@@ -12,7 +12,7 @@ _STEPS = (1.0, 2.0, 4.0, 5.0, 8.0)
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Bins of equal width that cover the log-SNR of all checks of a page."""
+    """Bins of equal width that cover the log-SNR of the points of a check."""
 
     start: float
     width: float
@@ -31,7 +31,7 @@ class Grid:
 
 @dataclasses.dataclass(frozen=True)
 class Bin:
-    """The points of a check whose log-SNR lies between ``low`` and ``high``."""
+    """The points of a check whose place on the axis lies between ``low`` and ``high``."""
 
     low: float
     high: float
@@ -39,7 +39,7 @@ class Bin:
     telling: int  # with a margin above 1
     median: float  # inf where at least half of the answers were not finite
     worst: float
-    worst_log_snr: float
+    worst_at: float
 
 
 def make_grid(points: Iterable[Point], most: int) -> Grid:
@@ -82,10 +82,37 @@ def thin(points: Iterable[Point], grid: Grid) -> tuple[Bin, ...]:
         place = math.nan if math.isnan(point.log_snr) else point.log_snr
         groups.setdefault(grid.floor(place) if math.isfinite(place) else place, []).append(point)
     lows = sorted(groups, key=lambda low: (math.isnan(low), low))
-    return tuple(_summarise(low, low + grid.width, groups[low]) for low in lows)
+    return tuple(_summarise(low, low + grid.width, groups[low], lambda point: point.log_snr) for low in lows)
 
 
-def _summarise(low: float, high: float, points: Sequence[Point]) -> Bin:
+def thin_by_size(points: Sequence[Point], size: Callable[[Point], int], most: int) -> tuple[Bin, ...]:
+    """Group points by a size, as `thin` does by log-SNR: a bin per value, or per power of two if there are many.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        The points of one check.
+    size : callable
+        The dimension or the number of atoms of a point.
+    most : int
+        Values that get a bin each.
+
+    Returns
+    -------
+    tuple of Bin
+        The bins that are not empty, by rising size; ``low`` and ``high`` are sizes that occur.
+    """
+    values = {size(point) for point in points}
+    groups: dict[int, list[Point]] = {}
+    for point in points:
+        value = size(point)
+        groups.setdefault(value if len(values) <= most else max(value, 0).bit_length(), []).append(point)
+    return tuple(
+        _summarise(min(map(size, group)), max(map(size, group)), group, size) for _, group in sorted(groups.items())
+    )
+
+
+def _summarise(low: float, high: float, points: Sequence[Point], place: Callable[[Point], float]) -> Bin:
     errors = [math.inf if math.isnan(point.error) else point.error for point in points]
     worst = max(range(len(points)), key=errors.__getitem__)
     return Bin(
@@ -95,5 +122,5 @@ def _summarise(low: float, high: float, points: Sequence[Point]) -> Bin:
         telling=sum(point.margin > 1 for point in points),
         median=statistics.median(errors),
         worst=points[worst].error,
-        worst_log_snr=points[worst].log_snr,
+        worst_at=place(points[worst]),
     )

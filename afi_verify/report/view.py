@@ -3,44 +3,41 @@
 import dataclasses
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from afi_verify.report import charts, overview
-from afi_verify.report.thinning import Bin, Grid, make_grid, thin
-from afi_verify.results import AdapterResult, CheckResult, Counterexample, Results, count_verdicts
+from afi_verify.results import AdapterResult, CheckResult, Counterexample, Results, Verdict, count_verdicts
 
-_OPEN = frozenset(overview.URGENCY[:-1])
+MOST_LISTED = 1000
+"""Checks that ran and have an entry of their own; a page with more of them lists `MOST_DETAILED` and a table."""
 
+MOST_PLANNED = 6000
+"""Planned checks that fit the matrix."""
 
-@dataclasses.dataclass(frozen=True)
-class Detail:
-    """How much a page shows, so that a large run still makes a small file."""
-
-    bins: int  # in one plot at most
-    scripts: int  # characters of replay scripts that stand in the page as text; the rest is compressed
+MOST_DETAILED = 300
+"""Entries of a page that has a table of all checks."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A counterexample under its title, with a script that may have been packed away."""
+    """A counterexample under its title; its script is packed under ``file_name``."""
 
     title: str
     case: Counterexample
     file_name: str
-    packed: bool
     command: str  # replays it by its id; empty where it has none
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckView:
-    """One check, its place in the page and its thinned points."""
+    """One check and its place in the page."""
 
     anchor: str
     adapter: str
     check: CheckResult
-    bins: tuple[Bin, ...]
-    plotted: bool
+    bins: int
+    plot: str  # numbers, as `charts.plot_data` writes them; empty where there is nothing to plot
     sees: str  # what the plot shows, in words
     wide: int  # cases with a margin above 10
     examples: tuple[Example, ...]
@@ -49,24 +46,42 @@ class CheckView:
 
 
 @dataclasses.dataclass(frozen=True)
+class Missing:
+    """The checks of one role that an adapter does not provide."""
+
+    role: str
+    checks: str
+    reasons: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class AdapterView:
-    """One adapter with its sum and its checks."""
+    """One adapter with its sum and its checks, those that ran and those that did not."""
 
     anchor: str
     title: str
     adapter: AdapterResult
     sum: dict[str, int]
     checks: tuple[CheckView, ...]
+    missing: tuple[Missing, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of the matrix: one claim for one role, over all adapters."""
+    """A row of the matrix: one claim for one role, over all adapters, with the place of each check."""
 
     role: str
     claim: str
     scenario: str
-    cells: tuple[tuple[CheckView, ...], ...]
+    cells: tuple[tuple[tuple[str, CheckResult], ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """How many checks of an adapter or a role have which verdict."""
+
+    name: str
+    sum: dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,99 +93,107 @@ class Page:
     headline: overview.Headline
     accuracy: str
     steps: tuple[CheckView, ...]
-    adapters: tuple[AdapterView, ...]
+    ranked: tuple[CheckView, ...]  # all that have an entry, the most urgent first
+    adapters: tuple[AdapterView, ...]  # empty where the page has a table of all checks
     matrix: tuple[Row, ...]
-    charts: dict[str, Any]
-    packed_scripts: dict[str, str]
+    tallies: tuple[tuple[Tally, ...], tuple[Tally, ...]]  # by adapter and by role, where there is no matrix
+    table: dict[str, Any] | None
+    roles: tuple[str, ...]
+    titles: tuple[str, ...]
 
 
-def arrange(results: Results, detail: Detail) -> Page:
-    """Arrange the results for the page, thinning points and packing scripts on the way."""
-    grid = make_grid((point for check in results.checks for point in check.points), detail.bins)
-    packing = _Packing(detail.scripts)
-    adapters = tuple(
-        _view_adapter(number, adapter, results, grid, packing)
-        for number, adapter in enumerate(results.adapters, start=1)
-    )
-    checks = [check for adapter in adapters for check in adapter.checks]
-    plotted = [view for view in checks if view.plotted]
+def arrange(results: Results) -> Page:
+    """Arrange the results for the page: all of them where they fit, otherwise the most urgent and a table."""
+    places = [(a, c) for a, adapter in enumerate(results.adapters) for c in range(len(adapter.checks))]
+    checks = results.checks
+    ran = [index for index, check in enumerate(checks) if check.verdict is not Verdict.NOT_PROVIDED]
+    small = len(ran) <= MOST_LISTED and len(checks) <= MOST_PLANNED
+    order = sorted(ran, key=lambda index: overview.rank(checks[index]))[: MOST_LISTED if small else MOST_DETAILED]
+    steps = overview.next_steps(checks)
+    views = {
+        index: _view_check(*places[index], results.adapters[places[index][0]], checks[index], results, index in steps)
+        for index in {*order, *steps}
+    }
+    by_place = {places[index]: view for index, view in views.items()}
     return Page(
         results=results,
-        sum=count_verdicts(results.checks),
+        sum=count_verdicts(checks),
         headline=overview.headline(results),
         accuracy=overview.accuracy(results),
-        steps=tuple(checks[index] for index in overview.next_steps(results.checks)),
-        adapters=adapters,
-        matrix=tuple(_matrix(adapters)),
-        charts={
-            "frame": charts.frame(),
-            "x": [grid.start, grid.stop],
-            "width": grid.width,
-            "plots": {view.anchor: charts.chart(view.bins, view.check.limit) for view in plotted},
-        },
-        packed_scripts=packing.packed,
+        steps=tuple(views[index] for index in steps),
+        ranked=tuple(views[index] for index in order),
+        adapters=tuple(_view_adapter(a, adapter, by_place) for a, adapter in enumerate(results.adapters) if small),
+        matrix=tuple(_matrix(results.adapters)) if small else (),
+        tallies=((), ()) if small else (_tallies(_titles(results), places, checks), _role_tallies(checks)),
+        table=None if small else _table(results),
+        roles=tuple(dict.fromkeys(check.role for check in checks)),
+        titles=tuple(dict.fromkeys(_titles(results))),
     )
 
 
-class _Packing:
-    """Decides which scripts stand in the page as text: the first ones, while there is room."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.packed: dict[str, str] = {}
-
-    def is_packed(self, key: str, script: str) -> bool:
-        if len(script) <= self.room:
-            self.room -= len(script)
-            return False
-        self.packed[key] = script
-        return True
+def anchor_of(adapter: int, check: int) -> str:
+    """Return the id of a check's entry, by its place in the results, counted from 0."""
+    return f"a{adapter + 1}-c{check + 1}"
 
 
-def _view_adapter(number: int, adapter: AdapterResult, results: Results, grid: Grid, packing: _Packing) -> AdapterView:
-    return AdapterView(
-        anchor=f"a{number}",
-        title=_title(adapter),
-        adapter=adapter,
-        sum=count_verdicts(adapter.checks),
-        checks=tuple(
-            _view_check(f"a{number}-c{index}", adapter, check, results, grid, packing)
-            for index, check in enumerate(adapter.checks, start=1)
-        ),
-    )
+def _titles(results: Results) -> list[str]:
+    return [_title(adapter) for adapter in results.adapters]
 
 
 def _title(adapter: AdapterResult) -> str:
     return f"{adapter.name} · {adapter.dtype}"
 
 
+def _view_adapter(number: int, adapter: AdapterResult, views: dict[tuple[int, int], CheckView]) -> AdapterView:
+    places = [(number, index) for index in range(len(adapter.checks))]
+    return AdapterView(
+        anchor=f"a{number + 1}",
+        title=_title(adapter),
+        adapter=adapter,
+        sum=count_verdicts(adapter.checks),
+        checks=tuple(views[place] for place in places if place in views),
+        missing=tuple(_missing(adapter.checks)),
+    )
+
+
+def _missing(checks: Sequence[CheckResult]) -> Iterator[Missing]:
+    absent = [check for check in checks if check.verdict is Verdict.NOT_PROVIDED]
+    for role in dict.fromkeys(check.role for check in absent):
+        same = [check for check in absent if check.role == role]
+        yield Missing(
+            role=role,
+            checks=", ".join(f"{check.claim} {check.scenario}" for check in same),
+            reasons=tuple(dict.fromkeys(check.message for check in same)),
+        )
+
+
 def _view_check(
-    anchor: str, adapter: AdapterResult, check: CheckResult, results: Results, grid: Grid, packing: _Packing
+    number: int, index: int, adapter: AdapterResult, check: CheckResult, results: Results, opened: bool
 ) -> CheckView:
-    bins = thin(check.points, grid)
+    anchor = anchor_of(number, index)
+    bins = charts.bins_of(check)
     return CheckView(
         anchor=anchor,
         adapter=_title(adapter),
         check=check,
-        bins=bins,
-        plotted=any(math.isfinite(item.low) for item in bins),
+        bins=len(bins),
+        plot=charts.plot_data(check) if bins else "",
         sees=charts.describe(bins, check.limit) if bins else "",
         wide=sum(row.wide for row in check.margins_by_dimension),
-        examples=tuple(_examples(anchor, check, adapter.source, packing)),
+        examples=tuple(_examples(anchor, check, adapter.source)),
         seconds=results.seconds.get(check.id),
-        opened=check.verdict in _OPEN,
+        opened=opened,
     )
 
 
-def _examples(anchor: str, check: CheckResult, source: str, packing: _Packing) -> Iterator[Example]:
+def _examples(anchor: str, check: CheckResult, source: str) -> Iterator[Example]:
     cases = [("Simplest counterexample", check.simplest), ("Worst counterexample", check.worst)]
     if check.simplest is not None and check.simplest == check.worst:
         cases = [("Simplest counterexample, also the worst found", check.simplest)]
     for title, case in cases:
         if case is not None:
             name = f"replay-{anchor}-{title.split()[0].lower()}.py"
-            packed = packing.is_packed(name, case.script)
-            yield Example(title=title, case=case, file_name=name, packed=packed, command=_command(check, case, source))
+            yield Example(title=title, case=case, file_name=name, command=_command(check, case, source))
 
 
 def _command(check: CheckResult, case: Counterexample, source: str) -> str:
@@ -179,17 +202,49 @@ def _command(check: CheckResult, case: Counterexample, source: str) -> str:
     return shlex.join(["afi-verify", "replay", file, check.id, case.id, *data]) if case.id else ""
 
 
-def _matrix(adapters: tuple[AdapterView, ...]) -> Iterator[Row]:
-    keys = dict.fromkeys(
-        (view.check.role, view.check.claim, view.check.scenario) for adapter in adapters for view in adapter.checks
-    )
-    for role, claim, scenario in keys:
-        cells = tuple(
-            tuple(
-                view
-                for view in adapter.checks
-                if (view.check.role, view.check.claim, view.check.scenario) == (role, claim, scenario)
-            )
-            for adapter in adapters
-        )
-        yield Row(role=role, claim=claim, scenario=scenario, cells=cells)
+def _matrix(adapters: Sequence[AdapterResult]) -> Iterator[Row]:
+    found: dict[tuple[str, str, str], list[list[tuple[str, CheckResult]]]] = {}
+    for a, adapter in enumerate(adapters):
+        for c, check in enumerate(adapter.checks):
+            cells = found.setdefault((check.role, check.claim, check.scenario), [[] for _ in adapters])
+            cells[a].append((anchor_of(a, c), check))
+    for (role, claim, scenario), cells in found.items():
+        yield Row(role=role, claim=claim, scenario=scenario, cells=tuple(tuple(cell) for cell in cells))
+
+
+def _tallies(
+    titles: Sequence[str], places: Sequence[tuple[int, int]], checks: Sequence[CheckResult]
+) -> tuple[Tally, ...]:
+    return _count((titles[a] for a, _ in places), checks)
+
+
+def _role_tallies(checks: Sequence[CheckResult]) -> tuple[Tally, ...]:
+    return _count((check.role for check in checks), checks)
+
+
+def _count(names: Iterator[str], checks: Sequence[CheckResult]) -> tuple[Tally, ...]:
+    groups: dict[str, list[CheckResult]] = {}
+    for name, check in zip(names, checks, strict=True):
+        groups.setdefault(name, []).append(check)
+    tallies = [Tally(name, count_verdicts(group)) for name, group in groups.items()]
+    return tuple(sorted(tallies, key=lambda tally: [-tally.sum[verdict] for verdict in overview.URGENCY]))
+
+
+def _table(results: Results) -> dict[str, Any]:
+    """Return all checks as columns of numbers that point into lists of names: what the script pages through."""
+    names: dict[str, dict[str, int]] = {key: {} for key in ("adapter", "role", "claim", "scenario", "verdict")}
+    columns: dict[str, list[Any]] = {key: [] for key in (*names, "place", "worst")}
+    for a, adapter in enumerate(results.adapters):
+        for c, check in enumerate(adapter.checks):
+            row = (_title(adapter), check.role, check.claim, check.scenario, check.verdict.value)
+            for key, text in zip(names, row, strict=True):
+                columns[key].append(names[key].setdefault(text, len(names[key])))
+            columns["place"].append(anchor_of(a, c))
+            columns["worst"].append(_worst(check.worst_error))
+    return {"names": {key: list(found) for key, found in names.items()}, "columns": columns}
+
+
+def _worst(value: float | None) -> float | str | None:
+    if value is None:
+        return None
+    return float(f"{value:.3g}") if math.isfinite(value) else str(value)

@@ -1,13 +1,12 @@
-"use strict";
 (() => {
-  const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const { html, number } = plots;
 
   const inflate = async (id) => {
-    const stream = new DecompressionStream("gzip");
-    const writer = stream.writable.getWriter();
-    writer.write(bytesOf(document.getElementById(id).textContent));
-    writer.close();
-    return new Response(stream.readable).text();
+    const element = document.getElementById(id);
+    if (!element) return {};
+    const bytes = Uint8Array.from(atob(element.textContent), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return JSON.parse(await new Response(stream).text());
   };
 
   const once = (make) => {
@@ -15,120 +14,30 @@
     return () => (made ??= make());
   };
 
-  // ---- plots: the library is unpacked once, each plot is drawn when it comes into sight
+  const packed = once(() => inflate("details"));
 
-  // The policy of the page allows this one script by its hash; a blob: or eval would open it to others.
-  const library = once(async () => {
-    const script = document.createElement("script");
-    script.textContent = await inflate("plotting-code");
-    document.head.append(script);
-    return window.vegaEmbed;
-  });
+  // ---- a check that is opened: its details are unpacked and its plot is drawn
 
-  const times = (value) => (value === null ? "not finite" : `${Number(value.toPrecision(3))}×`);
+  const fills = new WeakMap();
 
-  const rowsOf = (charts, plot) => {
-    const [lowest, highest] = plot.y;
-    const place = (value) => (value === null ? highest : Math.max(value, lowest));
-    const rows = [{ series: "limit", y: plot.limit, tip: `limit ${times(plot.limit)}` }];
-    for (const [low, median, worstAt, worst, telling] of plot.rows) {
-      const high = low + charts.width;
-      rows.push({
-        series: "median",
-        x: low + charts.width / 2,
-        y: place(median),
-        finite: median !== null,
-        tip: `median ${times(median)}, log-SNR ${low} to ${high}`,
-      });
-      rows.push({
-        series: "worst",
-        x: worstAt,
-        y: place(worst),
-        finite: worst !== null,
-        telling: telling > 0,
-        tip: `worst ${times(worst)}, log-SNR ${worstAt}${telling ? "" : ", no evidence"}`,
-      });
-    }
-    return rows;
+  const fill = (check) => {
+    if (!fills.has(check)) fills.set(check, fillOnce(check));
+    return fills.get(check);
   };
 
-  const specOf = (charts, element) => {
-    const plot = charts.plots[element.dataset.plot];
-    const spec = structuredClone(charts.frame);
-    spec.data = { values: rowsOf(charts, plot) };
-    spec.description = element.closest("figure").querySelector("figcaption").textContent;
-    spec.encoding.x.scale.domain = charts.x;
-    spec.encoding.y.scale.domain = plot.y;
-    spec.encoding.y.axis.values = plot.ticks;
-    return spec;
-  };
-
-  const draw = async (element, charts) => {
-    if (element.dataset.state) return;
-    element.dataset.state = "drawing";
-    try {
-      const embed = await library();
-      // ast: expressions are interpreted, since the policy forbids eval. No menu, no style of its own.
-      const options = { renderer: "svg", ast: true, actions: false, tooltip: false, defaultStyle: false };
-      await embed(element, specOf(charts, element), options);
-      element.dataset.state = "drawn";
-    } catch (error) {
-      console.error(error);
-      element.dataset.state = "failed";
-      element.hidden = true;
-      element.closest("figure").querySelector(".numbers").open = true;
+  const fillOnce = async (check) => {
+    const body = check.querySelector(".body");
+    // What is unpacked is the output of the page's own templates, in which all text is escaped.
+    if (!body.childNodes.length) body.innerHTML = (await packed())[check.id] ?? "";
+    body.querySelectorAll(".plot").forEach(plots.start);
+    for (const box of body.querySelectorAll("details.script")) {
+      box.addEventListener("toggle", () => startScript(box).catch(console.error), { once: true });
     }
   };
-
-  const startPlots = () => {
-    const charts = JSON.parse(document.getElementById("charts").textContent);
-    const elements = [...document.querySelectorAll(".plot")].filter((e) => charts.plots[e.dataset.plot]);
-    for (const element of elements) {
-      element.hidden = false;
-      element.closest("figure").querySelector(".numbers").open = false;
-    }
-    const watcher = new IntersectionObserver(
-      (entries) => {
-        for (const entry of entries) {
-          if (!entry.isIntersecting) continue;
-          watcher.unobserve(entry.target);
-          draw(entry.target, charts);
-        }
-      },
-      { rootMargin: "600px" },
-    );
-    elements.forEach((element) => watcher.observe(element));
-
-    // Printing waits for nothing, so what it would show is drawn in good time, one plot after another.
-    const inSight = () => elements.filter((element) => !element.closest("details.check:not([open])"));
-    const drawAhead = async () => {
-      for (const element of inSight()) {
-        await draw(element, charts);
-        await new Promise((resume) => setTimeout(resume));
-      }
-    };
-    setTimeout(drawAhead, 300);
-    window.addEventListener("beforeprint", () => inSight().forEach((element) => draw(element, charts)));
-  };
-
-  // ---- links from the overview open the check they lead to
-
-  const openTarget = () => {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const box = target?.closest("details");
-    if (!box) return;
-    box.open = true;
-    target.scrollIntoView();
-  };
-
-  // ---- replay scripts: copy and download
-
-  const packedScripts = once(async () => JSON.parse(await inflate("packed-scripts")));
 
   const startScript = async (box) => {
     const pre = box.querySelector("pre");
-    const name = pre.dataset.packed;
-    if (name) pre.textContent = (await packedScripts())[name];
+    pre.textContent = (await packed())[pre.dataset.packed] ?? pre.textContent;
     const link = box.querySelector(".download");
     link.href = URL.createObjectURL(new Blob([pre.textContent], { type: "text/x-python" }));
     link.hidden = false;
@@ -148,10 +57,224 @@
     }
   };
 
-  for (const box of document.querySelectorAll("details.script")) {
-    box.addEventListener("toggle", () => startScript(box).catch(console.error), { once: true });
+  const checks = [...document.querySelectorAll("details.check")];
+  for (const check of checks) {
+    check.addEventListener("toggle", () => check.open && !check.matches(".missing") && fill(check).catch(console.error));
   }
-  window.addEventListener("hashchange", openTarget);
-  openTarget();
-  if (document.getElementById("charts") && typeof DecompressionStream === "function") startPlots();
+
+  // ---- search and filter; their state and the opened check are in the address: #a1-c2&verdict=fail&q=digits
+
+  const form = document.getElementById("filter");
+  const KEYS = ["q", "verdict", "role", "adapter"];
+  const texts = new WeakMap();
+  const textOf = (check) => {
+    if (!texts.has(check)) texts.set(check, `${check.dataset.adapter} ${check.textContent}`.toLowerCase());
+    return texts.get(check);
+  };
+
+  const wanted = () => Object.fromEntries(KEYS.map((key) => [key, form.elements[key].value.trim()]));
+  const matches = (row, want, text) =>
+    ["verdict", "role", "adapter"].every((key) => !want[key] || row[key] === want[key]) &&
+    want.q.toLowerCase().split(/\s+/).every((word) => text().includes(word));
+
+  const missingMatches = (box, want) => {
+    let any = false;
+    for (const row of box.querySelectorAll("tbody tr")) {
+      const item = { verdict: "not provided", adapter: box.dataset.adapter, role: row.querySelector("th").textContent };
+      row.hidden = !matches(item, want, () => `${item.adapter} ${item.verdict} ${row.textContent}`.toLowerCase());
+      any ||= !row.hidden;
+    }
+    return any;
+  };
+
+  let table; // the page's table of all checks, where there are too many for entries
+
+  const apply = () => {
+    const want = wanted();
+    let shown = 0;
+    for (const check of checks) {
+      const missing = check.matches(".missing");
+      check.hidden = !(missing ? missingMatches(check, want) : matches(check.dataset, want, () => textOf(check)));
+      shown += !check.hidden && !missing;
+    }
+    for (const section of document.querySelectorAll("section.adapter")) {
+      section.hidden = !section.querySelector("details.check:not([hidden])");
+    }
+    const ran = checks.filter((check) => !check.matches(".missing")).length;
+    let words = `${shown} of ${ran} checks that ran`;
+    if (table) words = `${table.filter(want)} of ${table.size} checks`;
+    form.querySelector("output").textContent = words;
+  };
+
+  const parse = () => {
+    const [first, ...rest] = location.hash.slice(1).split("&");
+    const isTarget = first && !first.includes("=");
+    const state = new URLSearchParams((isTarget ? rest : [first, ...rest]).join("&"));
+    return { target: isTarget ? decodeURIComponent(first) : "", state };
+  };
+
+  const write = (target) => {
+    const state = new URLSearchParams(Object.entries(wanted()).filter(([, value]) => value));
+    const hash = [target, String(state)].filter(Boolean).join("&");
+    history.replaceState(null, "", hash ? `#${hash}` : location.href.split("#")[0]);
+  };
+
+  const show = async (target) => {
+    let element = document.getElementById(target);
+    if (!element && table && /^a\d+-c\d+$/.test(target)) element = table.reveal(target);
+    if (!element) return;
+    if (element.hidden) {
+      form.reset();
+      apply();
+    }
+    const box = element.closest("details");
+    if (box) {
+      box.open = true;
+      if (box.id) await fill(box);
+    }
+    element.scrollIntoView();
+    (box?.querySelector("summary") ?? element).focus({ preventScroll: true });
+  };
+
+  const follow = async () => {
+    const { target, state } = parse();
+    if (form && [...state.keys()].some((key) => KEYS.includes(key))) {
+      for (const key of KEYS) form.elements[key].value = state.get(key) ?? "";
+      apply();
+      if (!target) document.getElementById("checks").scrollIntoView();
+    }
+    if (target) await show(target);
+    if (target && form) write(target);
+  };
+
+  const startFilter = () => {
+    form.hidden = false;
+    const changed = () => {
+      apply();
+      write("");
+    };
+    form.addEventListener("input", changed);
+    form.addEventListener("reset", () => setTimeout(changed));
+    form.addEventListener("submit", (event) => event.preventDefault());
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "/" || event.target.matches("input, select, textarea")) return;
+      event.preventDefault();
+      form.elements.q.focus();
+    });
+    for (const term of document.querySelectorAll(".sum[data-linked] .term:not(.none)")) {
+      const verdict = term.textContent.replace(/^\d+ /, "");
+      const link = html("a", { class: term.className, href: `#verdict=${encodeURIComponent(verdict)}` });
+      link.textContent = term.textContent;
+      term.replaceWith(link);
+    }
+    apply();
+  };
+
+  // ---- the table of all checks, a page at a time
+
+  const PAGE = 100;
+
+  const makeTable = ({ names, columns }) => {
+    const size = columns.place.length;
+    const name = (key, i) => names[key][columns[key][i]];
+    const line = (i) => ["adapter", "verdict", "role", "claim", "scenario"].map((key) => name(key, i)).join(" ");
+    let kept = [...Array(size).keys()];
+    let page = 0;
+    const body = html("tbody");
+    const where = html("span", { role: "status" });
+    const back = html("button", { type: "button" }, "Previous");
+    const on = html("button", { type: "button" }, "Next");
+
+    const first = (i) => {
+      const label = `${name("role", i)} · ${name("claim", i)} `;
+      const rest = html("span", { class: "quiet" }, name("scenario", i));
+      const target = document.getElementById(columns.place[i]);
+      const text = target ? html("a", { href: `#${columns.place[i]}` }, label) : html("span", {}, label);
+      return html("th", { scope: "row", tabindex: "-1", "data-place": columns.place[i] }, text, rest);
+    };
+    const draw = () => {
+      const pages = Math.max(1, Math.ceil(kept.length / PAGE));
+      page = Math.min(Math.max(page, 0), pages - 1);
+      const rows = kept.slice(page * PAGE, (page + 1) * PAGE).map((i) => {
+        const verdict = name("verdict", i);
+        const badge = html("b", { class: verdict.replace(" ", "-") }, verdict);
+        const worst = columns.worst[i];
+        const cells = [name("adapter", i), badge, worst === null ? "–" : plots.times(worst)];
+        return html("tr", {}, first(i), ...cells.map((cell) => html("td", {}, cell)));
+      });
+      body.replaceChildren(...rows);
+      where.textContent = `Page ${number(page + 1)} of ${number(pages)}`;
+      back.disabled = page === 0;
+      on.disabled = page === pages - 1;
+    };
+    back.addEventListener("click", () => (page--, draw()));
+    on.addEventListener("click", () => (page++, draw()));
+    const head = ["Role and claim", "Adapter", "Verdict", "Worst error"].map((text) => html("th", { scope: "col" }, text));
+    const caption = html("caption", {}, "All checks; the worst error in multiples of the attainable");
+    const grid = html("table", { class: "all" }, caption, html("thead", {}, html("tr", {}, ...head)), body);
+    const frame = html("div", { class: "scroll", role: "region", "aria-label": "All checks", tabindex: "0" }, grid);
+    document.getElementById("all-checks").append(frame, html("p", { class: "pages" }, back, on, where));
+
+    return {
+      size,
+      filter: (want) => {
+        const row = (i) => ({ verdict: name("verdict", i), role: name("role", i), adapter: name("adapter", i) });
+        kept = [...Array(size).keys()].filter((i) => matches(row(i), want, () => line(i).toLowerCase()));
+        page = 0;
+        draw();
+        return kept.length;
+      },
+      reveal: (place) => {
+        let at = kept.findIndex((i) => columns.place[i] === place);
+        if (at < 0) {
+          form.reset();
+          apply();
+          at = kept.findIndex((i) => columns.place[i] === place);
+        }
+        if (at < 0) return null;
+        page = Math.floor(at / PAGE);
+        draw();
+        return body.querySelector(`[data-place="${place}"]`);
+      },
+    };
+  };
+
+  // ---- light, dark, or as the system has it
+
+  const startTheme = () => {
+    const root = document.documentElement;
+    const choices = ["auto", "light", "dark"];
+    const button = html("button", { type: "button", class: "theme" });
+    const set = (theme) => {
+      if (theme === "auto") delete root.dataset.theme;
+      else root.dataset.theme = theme;
+      button.textContent = `Theme: ${theme}`;
+      try {
+        localStorage.setItem("afi-verify-theme", theme);
+      } catch {
+        // A page from file:// may have no storage: the choice then lasts as long as the page.
+      }
+    };
+    button.addEventListener("click", () => set(choices[(choices.indexOf(root.dataset.theme ?? "auto") + 1) % 3]));
+    document.querySelector("header nav").append(button);
+    let stored = null;
+    try {
+      stored = localStorage.getItem("afi-verify-theme");
+    } catch {
+      // As above.
+    }
+    set(choices.includes(stored) ? stored : "auto");
+  };
+
+  const begin = async () => {
+    startTheme();
+    if (document.getElementById("table")) table = makeTable(await inflate("table"));
+    if (form) startFilter();
+    window.addEventListener("hashchange", () => follow().catch(console.error));
+    await follow();
+    for (const check of checks) if (check.open && check.id) await fill(check);
+    document.documentElement.dataset.ready = "";
+  };
+
+  begin().catch(console.error);
 })();
