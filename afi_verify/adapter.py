@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from afi_properties.catalogue import ROLES, claims_of_role
-from afi_properties.claim import DIRAC_PARAMETERS, HEAD_PARAMETERS, PREDICTION_PARAMETERS, Claim
+from afi_properties.claim import DIRAC_PARAMETERS, HEAD_PARAMETERS, PREDICTION_PARAMETERS, AnyClaim
 from afi_properties.relation import MODELS
 from afi_verify.backends import BACKENDS, DTYPES
 from afi_verify.errors import UnusableError
@@ -23,7 +23,7 @@ class Provided:
     """A function under test: the role it fills, for which family of data, and what it asks for."""
 
     role: str
-    claim: Claim
+    claim: AnyClaim
     function: Callable[..., Any]
     parameters: frozenset[str]
 

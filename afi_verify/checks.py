@@ -11,6 +11,7 @@ from afi_properties.problem import Problem
 from afi_properties.real_data import noised_problems
 from afi_properties.relation import Relation
 from afi_properties.strategies import Demand
+from afi_properties.trajectory import TrajectoryClaim
 from afi_verify.backends import load_backend
 from afi_verify.counterexamples import describe, fits_in_a_script
 from afi_verify.diagnosis import diagnose
@@ -26,6 +27,7 @@ from afi_verify.relation_examination import RelationFinding
 from afi_verify.results import CheckResult, Verdict
 from afi_verify.stochastic_checks import run_stochastic_check
 from afi_verify.training_checks import run_training_check
+from afi_verify.trajectory_checks import TrajectoryFinding, conclude_trajectories, look_at_trajectories
 
 
 def run_check(check: Check, plan: Plan) -> CheckResult:
@@ -45,7 +47,7 @@ def run_check(check: Check, plan: Plan) -> CheckResult:
     return conclude(check, plan, look_for_faults(check, plan))
 
 
-Findings: TypeAlias = list[Finding] | list[RelationFinding]
+Findings: TypeAlias = list[Finding] | list[RelationFinding] | list[TrajectoryFinding]
 
 
 def look_for_faults(check: Check, plan: Plan, stop: Callable[[Any], bool] = lambda _: False) -> Findings:
@@ -58,6 +60,8 @@ def look_for_faults(check: Check, plan: Plan, stop: Callable[[Any], bool] = lamb
     """
     if isinstance(check.claim, Relation):
         return look_for_violations(check, plan, stop)
+    if isinstance(check.claim, TrajectoryClaim):
+        return look_at_trajectories(check, plan, stop)
     subject = _subject(check)
     if check.scenario in DRAWN_SCENARIOS:
         profile = plan.profile
@@ -74,6 +78,8 @@ def conclude(check: Check, plan: Plan, findings: Findings) -> CheckResult:
     """Return the result of a check that found ``findings``, with counterexamples made as simple as they get."""
     if isinstance(check.claim, Relation):
         return conclude_relation(check, cast("list[RelationFinding]", findings))
+    if isinstance(check.claim, TrajectoryClaim):
+        return conclude_trajectories(check, cast("list[TrajectoryFinding]", findings))
     return _conclude(check, plan, cast("list[Finding]", findings))
 
 
@@ -135,7 +141,7 @@ def broken_result(check: Check, message: str) -> CheckResult:
 
 
 def _demand(subject: Subject) -> Demand:
-    adapter, claim = subject.adapter, subject.provided.claim
+    adapter, claim = subject.adapter, subject.claim
     return Demand(
         family=claim.family,
         weights=subject.asks_for("weights"),

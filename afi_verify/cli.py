@@ -167,7 +167,7 @@ def list_claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List the claims: the roles that an adapter can provide, and the parameters each may ask for."""
-    from afi_properties.catalogue import CLAIMS, RANDOM_CLAIMS, RELATIONS
+    from afi_properties.catalogue import ALL_CLAIMS, RELATIONS
     from afi_verify.console import Console
 
     rows = [
@@ -179,7 +179,7 @@ def list_claims(
             "printed": claim.printed,
             "parameters": sorted(claim.parameters),
         }
-        for claim in (*CLAIMS, *RANDOM_CLAIMS)
+        for claim in ALL_CLAIMS
     ]
     rows += [
         {
@@ -195,7 +195,7 @@ def list_claims(
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
-        Console().claims((*CLAIMS, *RANDOM_CLAIMS), RELATIONS)
+        Console().claims(ALL_CLAIMS, RELATIONS)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import rich.progress
 import rich.table
 import rich.text
 
-from afi_properties.claim import Claim
+from afi_properties.claim import AnyClaim
 from afi_properties.relation import Relation
 from afi_verify.planning import Check
 from afi_verify.results import CheckResult, Results, Verdict, count_verdicts
@@ -91,7 +91,7 @@ class Console:
         if scripts.is_dir() and any(scripts.iterdir()):
             self._out.print(f"replay scripts: {scripts}")
 
-    def claims(self, claims: Sequence[Claim], relations: Sequence[Relation]) -> None:
+    def claims(self, claims: Sequence[AnyClaim], relations: Sequence[Relation]) -> None:
         """Show the catalogue."""
         role = ""
         for claim in claims:

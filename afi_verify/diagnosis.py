@@ -69,9 +69,7 @@ def _exhibit(subject: Subject, finding: Finding) -> Exhibit:
     inputs = make_inputs(values, skew=finding.handed.skew)  # float64: hundreds of formulas, compared to a thousandth
     answer = np.full(truth.answer.shape, np.nan) if finding.answer is None else finding.answer
     precision = PRECISIONS[subject.dtype]
-    return Exhibit(
-        subject.provided.claim, finding.problem, inputs, answer.reshape(truth.answer.shape), truth, precision
-    )
+    return Exhibit(subject.claim, finding.problem, inputs, answer.reshape(truth.answer.shape), truth, precision)
 
 
 def _size(problem: Problem) -> int:
@@ -192,7 +190,7 @@ def _is_rough(subject: Subject, tried: Sequence[Finding], nudge: float) -> bool:
 
 def _roughness(subject: Subject, finding: Finding, nudge: float) -> float | None:
     """Return the relative change of the deviation from the truth, for a relative change of x by ``nudge``."""
-    claim, handed = subject.provided.claim, finding.handed
+    claim, handed = subject.claim, finding.handed
     assert finding.answer is not None
     x = finding.problem.values["x"] * (1 + nudge * np.random.default_rng(0).uniform(-1, 1, handed.values["x"].shape))
     nudged = round_problem(
@@ -214,7 +212,7 @@ def _roughness(subject: Subject, finding: Finding, nudge: float) -> float | None
 
 def _errors_in(subject: Subject, finding: Finding, precision: str) -> Array:
     handed = finding.handed
-    truth = find_truth(subject.provided.claim, handed.values, handed.problem, handed.skew, PRECISIONS[precision])
+    truth = find_truth(subject.claim, handed.values, handed.problem, handed.skew, PRECISIONS[precision])
     assert finding.answer is not None
     wrong = truth.representable & (finding.errors > LIMIT)
     return np.where(wrong, errors_of(finding.answer, truth), np.nan)

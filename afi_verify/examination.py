@@ -21,8 +21,9 @@ class Kind(IntEnum):
 
     RIGHT = 0
     INACCURATE = 1
-    ERROR = 2
-    WRONG = 3
+    UNDECIDED = 2  # of limits only: the steps that were allowed do not tell
+    ERROR = 3
+    WRONG = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def _known(subject: Subject, handed: Handed) -> Known:
     What was examined before must not change a result, so everything that truth and margins are computed from tells
     one problem from another: two libraries may round to half precision differently, and sum strided arrays otherwise.
     """
-    claim, problem = subject.provided.claim, handed.problem
+    claim, problem = subject.claim, handed.problem
     key = _digest(claim, handed, subject.dtype)
     if key in _known_truths:
         return _known_truths[key]
@@ -135,5 +136,5 @@ def _where_right(subject: Subject, handed: Handed, answer: Array, truth: Truth, 
         except BrokenAnswerError:
             return None
         return "right in float64" if (errors_of(again, truth)[bad] <= LIMIT).all() else None
-    coarse = find_truth(subject.provided.claim, handed.values, handed.problem, handed.skew, PRECISIONS["float32"])
+    coarse = find_truth(subject.claim, handed.values, handed.problem, handed.skew, PRECISIONS["float32"])
     return "as good as float32 code" if (errors_of(answer, coarse)[bad] <= LIMIT).all() else None

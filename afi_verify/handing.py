@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from afi_properties.claim import Claim
 from afi_properties.inputs import make_inputs
 from afi_properties.known_jacobian import SkewEps, lopsided_eps_for, skew_eps_for
 from afi_properties.problem import Array, Problem
@@ -19,8 +20,9 @@ from afi_verify.backends import Backend
 from afi_verify.epsilon import dirac_posterior, skew_epsilon
 from afi_verify.errors import BrokenAnswerError
 
-_POINTS = ("x", "v", "x0", "data", "means", "eps")
+_POINTS = ("x", "v", "x0", "data", "means", "eps", "loss_grad")
 _NOISE = ("alpha", "sigma", "t")
+_ENDS = ("t_start", "t_end")  # Python floats, always
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,13 @@ class Subject:
     def dtype(self) -> str:
         """The precision that the adapter claims."""
         return self.adapter.dtype
+
+    @property
+    def claim(self) -> Claim:
+        """The claim about its answers at one noise level; there is none for trajectories."""
+        claim = self.provided.claim
+        assert isinstance(claim, Claim)
+        return claim
 
     def asks_for(self, *names: str) -> bool:
         """Whether the function has a parameter of one of these names."""
@@ -52,7 +61,7 @@ class Handed:
     problem: Problem
     values: Mapping[str, Array]  # by parameter name; what a truth is computed from
     skew: SkewEps | None
-    settings: Mapping[str, int] = dataclasses.field(default_factory=dict)  # "num_probes", "seed", where there are any
+    settings: Mapping[str, int] = dataclasses.field(default_factory=dict)  # "num_steps", "num_probes", "seed", if any
 
     @property
     def in_range(self) -> bool:
@@ -179,6 +188,8 @@ def _argument(subject: Subject, handed: Handed, dtype: str, name: str, value: Ar
     if name in _POINTS:
         shaped = value.reshape(len(value), *subject.event_shape(problem))
         return backend.array(shaped, dtype, strided=problem.strided)
+    if name in _ENDS:
+        return float(value[0])
     if subject.adapter.per_sample_noise or name not in (*_NOISE, "alpha_bar"):
         return backend.array(value, dtype)
     return backend.array(value[0], dtype) if name == "alpha_bar" else float(value[0])

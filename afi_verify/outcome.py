@@ -14,7 +14,12 @@ from afi_verify.examination import Kind
 from afi_verify.planning import Check
 from afi_verify.results import CheckResult, Counterexample, FormulaMargin, Point, Verdict
 
-VERDICTS = {Kind.WRONG: Verdict.FAIL, Kind.ERROR: Verdict.ERROR, Kind.INACCURATE: Verdict.INACCURATE}
+VERDICTS = {
+    Kind.WRONG: Verdict.FAIL,
+    Kind.ERROR: Verdict.ERROR,
+    Kind.UNDECIDED: Verdict.UNDECIDED,
+    Kind.INACCURATE: Verdict.INACCURATE,
+}
 
 
 class Shown(Protocol):

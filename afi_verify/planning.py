@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from afi_properties.catalogue import CLAIMS, RANDOM_CLAIMS, RELATIONS, ROLES
-from afi_properties.claim import Claim
+from afi_properties.catalogue import ALL_CLAIMS, RELATIONS, ROLES
+from afi_properties.claim import AnyClaim, Claim
 from afi_properties.problem import Array
 from afi_properties.real_data import load_digits_atoms, noised_problems
 from afi_properties.relation import MODELS, Relation
+from afi_properties.trajectory import TrajectoryClaim
+from afi_properties.trajectory_cases import LARGEST_DIMENSION
 from afi_verify.adapter import Adapter
 from afi_verify.errors import UnusableError
 from afi_verify.profiles import Profile, profile_named
@@ -57,7 +59,7 @@ class Check:
     """A claim to be held against an adapter, in one scenario."""
 
     adapter: Adapter
-    claim: Claim | Relation
+    claim: AnyClaim | Relation
     scenario: str
 
     @property
@@ -113,9 +115,9 @@ def _own_data(data: Array, weights: Array | None) -> Atoms:
 def planned_checks(adapter: Adapter, plan: Plan) -> list[Check]:
     """Return every check that is planned for an adapter, whether or not it provides the role."""
     checks = []
-    for claim in (*CLAIMS, *RANDOM_CLAIMS):
+    for claim in ALL_CLAIMS:
         real = [name for name in plan.scenarios if name not in (*DRAWN_SCENARIOS, NO_ORACLE)]
-        real = real if claim.family == "dirac" and not claim.random else []
+        real = real if claim.family == "dirac" and isinstance(claim, Claim) and not claim.random else []
         drawn = [name for name in plan.scenarios if name == claim.family]
         if not plan.roles or claim.role in plan.roles:
             checks += [Check(adapter, claim, scenario) for scenario in (*drawn, *real)]
@@ -145,6 +147,8 @@ def why_not(check: Check, plan: Plan) -> str | None:
             shape = adapter.event_shape
             return f"The data have {there} numbers each; the adapter's event_shape {shape} has {dimension}."
         dimension = there
+    if isinstance(claim, TrajectoryClaim) and dimension is not None and dimension > LARGEST_DIMENSION:
+        return f"Trajectories are followed in up to {LARGEST_DIMENSION} dimensions; here are {dimension}."
     matrix = claim.answer == "matrix" or claim.family == "gaussian-mixture"
     if matrix and dimension is not None and dimension > LARGEST_MATRIX:
         return f"It needs matrices of {dimension} x {dimension}; they are checked up to {LARGEST_MATRIX}."

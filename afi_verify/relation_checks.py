@@ -112,7 +112,7 @@ def _problems(team: Team, family: str, plan: Plan) -> Iterator[Problem]:
 
 def _demand(team: Team, family: str) -> Demand:
     subjects = list(team.subjects.values())
-    adapter, claims = subjects[0].adapter, [subject.provided.claim for subject in subjects]
+    adapter, claims = subjects[0].adapter, [subject.claim for subject in subjects]
     return Demand(
         family=family,
         weights=all(subject.asks_for("weights") for subject in subjects),

@@ -118,7 +118,7 @@ def _known(team: Team, problem: Problem, skew: SkewEps | None, dtype: str | None
     key = (relation.label, roles, problem.id, dtype, tuple(handed.values()))
     if problem.id is not None and key in _known_tolerances:
         return _known_tolerances[key]
-    claims = {role: team.subjects[role].provided.claim for role in roles}
+    claims = {role: team.subjects[role].claim for role in roles}
     oracle = Oracle(claims, handed, skew, PRECISIONS[dtype])
     tolerance, _ = tolerance_of_known(relation, roles, problem, oracle)
     if problem.id is not None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from afi_properties.claim import Claim
 from afi_properties.judgement import LIMIT
 from afi_properties.problem import Array, Problem
 from afi_properties.strategies import problem_from_id
@@ -62,7 +63,8 @@ def replay(
         for (role, provided_family), provided in adapter.functions.items():
             claim = provided.claim
             check = f"{adapter.name}/{adapter.dtype}/{role}/{claim.label}/{problem.scenario}"
-            if provided_family == family and what in (role, check):
+            # No id names a trajectory.
+            if isinstance(claim, Claim) and provided_family == family and what in (role, check):
                 subject = Subject(adapter, load_backend(adapter.backend, adapter.dtype, adapter.device), provided)
                 misfit = _misfit(subject, problem)
                 if misfit:
@@ -78,7 +80,7 @@ def replay(
 
 def _misfit(subject: Subject, problem: Problem) -> str | None:
     """Return why a run would not hand the problem to the function, if it would not."""
-    adapter, claim, values = subject.adapter, subject.provided.claim, problem.values
+    adapter, claim, values = subject.adapter, subject.claim, problem.values
     if adapter.event_shape and math.prod(adapter.event_shape) != problem.dimension:
         return f"has points of {problem.dimension} numbers, and its event_shape is {adapter.event_shape}"
     if problem.dimension > claim.largest_dimension:
@@ -104,7 +106,7 @@ def _load(file: str) -> list[Adapter]:
 
 def report_lines(subject: Subject, finding: Finding) -> Iterator[str]:
     """Yield what was returned, expected and attainable, and the margins, as lines of text."""
-    adapter, claim, problem = subject.adapter, subject.provided.claim, finding.problem
+    adapter, claim, problem = subject.adapter, subject.claim, finding.problem
     yield f"{_KINDS[finding.kind]}: {adapter.name} {adapter.dtype}, {claim.role} ({claim.label})"
     yield f"case {problem.id}"
     yield f"  {problem!r}"

@@ -37,6 +37,20 @@ def _autodiff(dtype: str, autodiff: ModuleType) -> Adapter:
     return adapter
 
 
+def _with_trajectories(adapter: Adapter, trajectories: ModuleType, *methods: str) -> Adapter:
+    for method in methods:
+        for role in ("log_likelihood", "adjoint"):
+            adapter.provides(role, getattr(trajectories, f"{method}_{role}"))
+    return adapter
+
+
+def _matching(dtype: str, trajectories: ModuleType) -> Adapter:
+    adapter = Adapter("torch-matching", backend="torch", dtype=dtype)
+    adapter.provides("log_likelihood", trajectories.matching_log_likelihood)
+    adapter.provides("adjoint", trajectories.adaptive_adjoint)
+    return adapter
+
+
 def _stochastic(dtype: str, stochastic: ModuleType) -> Iterator[Adapter]:
     for name, function in (("gaussian", "fisher_trace_gaussian"), ("hutch++", "fisher_trace_hutch_plus_plus")):
         adapter = Adapter(f"torch-{name}", backend="torch", dtype=dtype)
@@ -65,13 +79,17 @@ def _adapters() -> list[Adapter]:
             torch_gaussian_mixture,
             torch_stochastic,
             torch_training,
+            torch_trajectories,
         )
 
         dtypes = ("float64", "float32")
-        adapters += [_analytic("torch", "torch", dtype, torch_dirac, torch_gaussian_mixture) for dtype in dtypes]
-        adapters += [_autodiff(dtype, torch_autodiff) for dtype in dtypes]
+        analytic = [_analytic("torch", "torch", dtype, torch_dirac, torch_gaussian_mixture) for dtype in dtypes]
+        adapters += [_with_trajectories(adapter, torch_trajectories, "exact", "mixture") for adapter in analytic]
+        baselines = [_autodiff(dtype, torch_autodiff) for dtype in dtypes]
+        adapters += [_with_trajectories(adapter, torch_trajectories, "autodiff") for adapter in baselines]
         adapters += [adapter for dtype in dtypes for adapter in _stochastic(dtype, torch_stochastic)]
         adapters += [_training(dtype, torch_training) for dtype in dtypes]
+        adapters += [_matching(dtype, torch_trajectories) for dtype in dtypes]
     for adapter in adapters:
         adapter.source = __name__
     return adapters

@@ -63,7 +63,7 @@ def run_stochastic_check(check: Check, plan: Plan) -> CheckResult:
     provided = adapter.functions[claim.role, claim.family]
     subject = Subject(adapter, load_backend(adapter.backend, adapter.dtype, adapter.device), provided)
     seed = zlib.crc32(f"{plan.seed}/{check.claim.role}/{check.claim.label}/{check.scenario}".encode())
-    kinds = provided.claim.eps_kinds if subject.asks_for("eps_fn") else ("exact",)
+    kinds = claim.eps_kinds if subject.asks_for("eps_fn") else ("exact",)
     dimension = math.prod(adapter.event_shape) if adapter.event_shape else None
     problems = list(estimate_problems(kinds, dimension, 1 + plan.profile.rounds, seed))
     false_alarm = FALSE_ALARM / CHECKS_IN_A_RUN / len(problems)
@@ -98,7 +98,7 @@ def run_stochastic_check(check: Check, plan: Plan) -> CheckResult:
 
 def _examine(subject: Subject, problem: Problem, false_alarm: float, rng: np.random.Generator) -> _Found:
     handed = round_problem(subject, problem)
-    claim = subject.provided.claim
+    claim = subject.claim
     truth = find_truth(claim, handed.values, problem, handed.skew, PRECISIONS[subject.dtype])
     expected = np.asarray(truth.answer, dtype=np.float64)
     bias, allowance = BIAS * np.abs(expected), LIMIT * truth.attainable

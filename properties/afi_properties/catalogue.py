@@ -2,13 +2,15 @@
 
 import dataclasses
 
-from afi_properties.claim import POINT_PARAMETERS, Claim
+from afi_properties.claim import POINT_PARAMETERS, AnyClaim, Claim
 from afi_properties.claims import (
+    adjoint,
     autodiff,
     endpoint,
     fisher,
     fisher_trace,
     fisher_vector_product,
+    log_likelihood,
     posterior_mean,
     score,
     trace_head,
@@ -28,6 +30,7 @@ from afi_properties.relations import (
     trace,
 )
 from afi_properties.relations import score as score_relations
+from afi_properties.trajectory import TrajectoryClaim
 
 CLAIMS: tuple[Claim, ...] = (
     *score.CLAIMS,
@@ -64,10 +67,19 @@ UNKNOWN_DATA_CLAIMS: tuple[Claim, ...] = tuple(
 RANDOM_CLAIMS: tuple[Claim, ...] = (*trace_stochastic.CLAIMS, *trace_head.CLAIMS)
 """Claims about the distribution of random answers: a test over many answers decides, not the error of one."""
 
-ROLES: tuple[str, ...] = tuple(dict.fromkeys(claim.role for claim in (*CLAIMS, *RANDOM_CLAIMS)))
+TRAJECTORY_CLAIMS: tuple[TrajectoryClaim, ...] = (
+    *log_likelihood.CLAIMS,
+    *adjoint.CLAIMS,
+)
+"""Claims about what is integrated along the flow: the limit of many steps is judged, not one answer."""
+
+ALL_CLAIMS: tuple[AnyClaim, ...] = (*CLAIMS, *RANDOM_CLAIMS, *TRAJECTORY_CLAIMS)
+"""Every claim with an oracle, in the order in which reports show them."""
+
+ROLES: tuple[str, ...] = tuple(dict.fromkeys(claim.role for claim in ALL_CLAIMS))
 """Every role that an implementation can provide, in the order in which reports show them."""
 
 
-def claims_of_role(role: str) -> tuple[Claim, ...]:
+def claims_of_role(role: str) -> tuple[AnyClaim, ...]:
     """Return the claims about ``role``, one per family of data, unknown data included."""
-    return tuple(claim for claim in (*CLAIMS, *RANDOM_CLAIMS, *UNKNOWN_DATA_CLAIMS) if claim.role == role)
+    return tuple(claim for claim in (*ALL_CLAIMS, *UNKNOWN_DATA_CLAIMS) if claim.role == role)

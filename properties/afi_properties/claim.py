@@ -24,9 +24,9 @@ ANSWER_SHAPES: dict[str, Callable[[int, tuple[int, ...]], tuple[int, ...]]] = {
 """Shape of an answer, by kind, for a batch size and an event shape."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """A statement of the paper about one role, over one family of data.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnyClaim:
+    """What a claim of any kind says of itself.
 
     Attributes
     ----------
@@ -41,12 +41,33 @@ class Claim:
     answer
         ``"point"``: (B, d); ``"scalar"``: (B,); ``"matrix"``: (B, d, d); ``"head"``: a function of (x, t)
         that returns (B,).
+    parameters
+        The names that an implementation may ask for.
+    """
+
+    role: str
+    label: str
+    family: str
+    statement: str
+    answer: str
+    parameters: frozenset[str]
+    printed: str | None = None
+
+    def answer_shape(self, batch: int, event: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of an answer for ``batch`` points of shape ``event``."""
+        return ANSWER_SHAPES[self.answer](batch, event)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim(AnyClaim):
+    """A statement of the paper about one role, over one family of data, at one noise level.
+
+    Attributes
+    ----------
     truth
         The formula, in the precision of its inputs.
     wrong
         Wrong formulas by name: a case counts as evidence if it tells the truth from all of them.
-    parameters
-        The names that an implementation may ask for.
     eps_kinds
         The functions that play epsilon; see :class:`~afi_properties.problem.Problem`.
     largest_dimension
@@ -55,22 +76,11 @@ class Claim:
         Whether answers are random, and the statement is about their distribution.
     """
 
-    role: str
-    label: str
-    family: str
-    statement: str
-    answer: str
     truth: Callable[[Inputs], Array]
     wrong: Mapping[str, Formula]
-    parameters: frozenset[str]
-    printed: str | None = None
     eps_kinds: tuple[str, ...] = ("exact",)
     largest_dimension: int = 16384
     random: bool = False
-
-    def answer_shape(self, batch: int, event: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape of an answer for ``batch`` points of shape ``event``."""
-        return ANSWER_SHAPES[self.answer](batch, event)
 
 
 def _size(event: tuple[int, ...]) -> int:
