@@ -106,10 +106,10 @@ def _examine(subject: Subject, problem: Problem, false_alarm: float, rng: np.ran
     handed = round_problem(subject, problem)
     inputs = make_inputs(handed.values)
     at = _points(inputs, 8 * ROWS, rng)
-    right = subject.provided.claim.truth(at)
+    right = subject.claim.truth(at)
     # Each level has a mean of its own: a head that knows the time answers that.
     explainable = float(right.reshape(LEVELS, -1).var(axis=1).mean())
-    wrong = {name: formula(at, right) for name, formula in subject.provided.claim.wrong.items()}
+    wrong = {name: formula(at, right) for name, formula in subject.claim.wrong.items()}
     mistakes = {name: answer for name, answer in wrong.items() if answer is not None}
     scale = explainable * UNACCEPTABLE
     margins = {name: float(((answer - right) ** 2).mean()) / scale for name, answer in mistakes.items()}
@@ -192,7 +192,7 @@ def _judge(
         answer = head(at.x)
         if not np.isfinite(answer).all():
             raise BrokenAnswerError("The head returned a NaN or an infinity.")
-        losses = (answer - subject.provided.claim.truth(at)) ** 2 / explainable
+        losses = (answer - subject.claim.truth(at)) ** 2 / explainable
         rows.append(losses.reshape(LEVELS, ROWS).mean(axis=0))
         test.add(rows[-1])
     return np.concatenate(rows)
