@@ -11,6 +11,9 @@ from afi_verify.stable_diffusion.exact_head import ExactTraceHead
 from afi_verify.stable_diffusion.loading import network_of, quiet_libraries
 from afi_verify.stable_diffusion.tiny import tiny_pipeline
 
+DISTANCES = (16.0, 2.7, 0.45, 0.075)
+"""Between the clusters of :func:`clustered_latents`, level by level, in units of the noise at alpha = 1."""
+
 
 def write_example(folder: Path, *, kind: str, exact: int, size: int, seed: int) -> None:
     """Write the pipeline into ``folder``; with ``exact`` latents also ``latents.safetensors`` and ``head/``.
@@ -38,21 +41,20 @@ def write_example(folder: Path, *, kind: str, exact: int, size: int, seed: int) 
 
 
 def clustered_latents(count: int, shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
-    """Draw latents of unit variance in which every noise level finds several that are hard to tell apart.
+    """Draw latents of unit variance among which every noise level finds several that are hard to tell apart.
 
-    Shape (count, *shape), float32. Independent latents in many dimensions are so far apart that one atom decides
-    nearly everywhere, and the covariance, which is what the Fisher information is about, is never seen. These form a
-    tree: at each branching the two halves part by less than before.
+    Shape (count, *shape), float32. Independent latents in many dimensions are so far apart that one of them decides
+    nearly everywhere, and the covariance, which is what the Fisher information is about, is never seen. These are the
+    leaves of a tree: clusters of clusters, at distances of :data:`DISTANCES`, which do not grow with the dimension,
+    since neither does the noise along the line between two latents.
     """
     generator = torch.Generator().manual_seed(seed)
     d = torch.Size(shape).numel()
-    latents = torch.randn(1, *shape, generator=generator).repeat(count, 1, 1, 1)
-    width, distance = count, 8.0
-    while width > 1:
-        half = max(1, width // 2)
-        for start in range(0, count, half):
-            # Distances in units that do not grow with the dimension: so does the noise along one line.
-            step = torch.randn(*shape, generator=generator)
-            latents[start : start + half] += step * (distance / d**0.5)
-        width, distance = half, distance / 4
+    latents = torch.randn(*shape, generator=generator).repeat(count, 1, 1, 1)
+    branches = next(b for b in range(2, count + 2) if b ** len(DISTANCES) >= count)
+    index = torch.arange(count)
+    for level, distance in enumerate(DISTANCES):
+        node = index // branches ** (len(DISTANCES) - 1 - level)
+        steps = torch.randn(int(node.max()) + 1, *shape, generator=generator)
+        latents += steps[node] * (distance / (2 * d) ** 0.5)
     return latents
