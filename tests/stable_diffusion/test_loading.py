@@ -241,7 +241,12 @@ def test_a_hub_without_an_answer_is_given_up(monkeypatch) -> None:
     from afi_verify.stable_diffusion import preflight
 
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr(preflight.socket, "create_connection", lambda *_a, **_k: time.sleep(2))
+
+    def silent(*_args, **_options):
+        time.sleep(2)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(preflight.socket, "create_connection", silent)
     start = time.monotonic()
     with pytest.raises(UnusableError, match="cannot be reached"):
         preflight.find("owner/absent-model")
