@@ -12,6 +12,7 @@ from afi_verify.audit.cli import audit
 from afi_verify.bench.cli import app as bench
 from afi_verify.cases.commands import app as cases
 from afi_verify.experiments.cli import app as experiment
+from afi_verify.report.cli import report as report_command
 from afi_verify.stable_diffusion.cli import app as stable_diffusion
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 
 app.command("audit")(audit)
+app.command("report")(report_command)
 app.add_typer(bench)
 app.add_typer(cases)
 app.add_typer(experiment)

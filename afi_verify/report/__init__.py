@@ -1,11 +1,7 @@
 """The accuracy report: one HTML file that opens offline, made from ``results.json`` alone."""
 
-import json
 from pathlib import Path
 from typing import Any
-
-from afi_verify.report.page import render
-from afi_verify.report.reading import read_results
 
 __all__ = ["render_report", "write_report"]
 
@@ -28,6 +24,10 @@ def render_report(results_json: dict[str, Any]) -> str:
     ValueError
         If the data has another schema, is incomplete, or contradicts itself.
     """
+    # Imported here, as below, so that the command line answers at once.
+    from afi_verify.report.page import render
+    from afi_verify.report.reading import read_results
+
     return render(read_results(results_json))
 
 
@@ -48,10 +48,8 @@ def write_report(results_path: Path, html_path: Path) -> None:
     OSError
         If a file cannot be read or written; what was at ``html_path`` is then unchanged.
     """
-    try:
-        document = json.loads(results_path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{results_path} is no JSON file: {error}") from error
-    partial = html_path.with_name(html_path.name + ".partial")
-    partial.write_text(render_report(document), encoding="utf-8", newline="\n")
-    partial.replace(html_path)
+    from afi_verify.report.landing import write_page
+    from afi_verify.report.page import render
+    from afi_verify.report.streaming import read_results_file
+
+    write_page(render(read_results_file(results_path)), html_path)

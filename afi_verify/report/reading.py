@@ -41,6 +41,24 @@ def read_results(document: object) -> Results:
         If the schema is another one, a field is missing or has the wrong type, a verdict is unknown, or a
         stated sum differs from the checks that are listed.
     """
+    document = require_schema(document)
+    collector = Collector()
+    adapters = _expect(list, document.get("adapters", []), "adapters")
+    for number, adapter in enumerate(adapters):
+        checks = _expect(dict, adapter, f"adapters[{number}]").get("checks")
+        for check in _expect(list, checks, f"adapters[{number}].checks"):
+            collector.add(number, check)
+    return collector.finish(document)
+
+
+def require_schema(document: object) -> dict[str, Any]:
+    """Return a parsed ``results.json`` if it is an object of the schema that this version reads.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
     if not isinstance(document, dict):
         raise ValueError(f"results.json must hold a JSON object, not {_kind(document)}")
     schema = document.get("schema")
@@ -49,13 +67,7 @@ def read_results(document: object) -> Results:
             f"cannot read results with schema {schema!r}: this version of afi-verify reads {SCHEMA!r}; "
             "run the verification again, or use the version that wrote the file"
         )
-    collector = Collector()
-    adapters = _expect(list, document.get("adapters", []), "adapters")
-    for number, adapter in enumerate(adapters):
-        checks = _expect(dict, adapter, f"adapters[{number}]").get("checks")
-        for check in _expect(list, checks, f"adapters[{number}].checks"):
-            collector.add(number, check)
-    return collector.finish(document)
+    return document
 
 
 class Collector:
@@ -91,7 +103,9 @@ class Collector:
         ValueError
             If a field is missing or has the wrong type, or a stated sum differs from the checks.
         """
-        entries = document.get("adapters", [])
+        entries = _expect(list, document.get("adapters", []), "adapters")
+        for number, entry in enumerate(entries):
+            _expect(list, _expect(dict, entry, f"adapters[{number}]").get("checks"), f"adapters[{number}].checks")
         bare = {"adapters": [{**entry, "checks": []} for entry in entries]} if "adapters" in document else {}
         results = typing.cast("Results", _build(Results, {**document, **bare}, ""))
         adapters = tuple(

@@ -14,6 +14,7 @@ from typing import Any
 import vl_convert
 from markupsafe import Markup
 
+from afi_verify.report.landing import write_page, write_whole
 from afi_verify.report.page import content_policy, make_environment, read_asset
 
 TONES = ("", "pass", "fail", "inaccurate", "undecided", "error", "vacuous", "quiet")
@@ -90,6 +91,9 @@ def render_study(study: Study) -> str:
 def write_study(study: Study, document: dict[str, Any], folder: Path) -> Path:
     """Write ``<folder>/results.json`` and ``<folder>/index.html``, each whole or not at all; return the page's path.
 
+    ``results.json`` is ``document`` with the name, the answer and the tone of the study under ``"page"``: what a
+    landing page says about it. If there is a landing page in the folder above, the page links to it.
+
     Raises
     ------
     ValueError
@@ -98,17 +102,11 @@ def write_study(study: Study, document: dict[str, Any], folder: Path) -> Path:
         If a file cannot be written; what was there is then unchanged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "results.json": json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
-        "index.html": render_study(study),
-    }
-    for name, text in texts.items():
-        partial = folder / f"{name}.partial"
-        try:
-            partial.write_text(text, encoding="utf-8", newline="\n")
-            partial.replace(folder / name)
-        finally:
-            partial.unlink(missing_ok=True)
+    about = {"name": study.name, "answer": study.answer, "tone": study.tone}
+    numbers = json.dumps({"page": about, **document}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    page = render_study(study)
+    write_whole(numbers, folder / "results.json")
+    write_page(page, folder / "index.html")
     return folder / "index.html"
 
 

@@ -44,8 +44,9 @@ def test_a_tone_that_does_not_exist_is_refused():
 def test_both_files_are_written_whole_or_not_at_all(tmp_path):
     page = write_study(a_study(), {"a": 1}, tmp_path / "new")
     assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
-    assert json.loads((page.parent / "results.json").read_text("utf-8")) == {"a": 1}
+    about = {"name": "plain", "answer": "plain", "tone": "pass"}
+    assert json.loads((page.parent / "results.json").read_text("utf-8")) == {"page": about, "a": 1}
     with pytest.raises(ValueError, match="JSON"):
         write_study(a_study(), {"a": float("nan")}, tmp_path / "new")
     assert sorted(p.name for p in page.parent.iterdir()) == ["index.html", "results.json"]
-    assert json.loads((page.parent / "results.json").read_text("utf-8")) == {"a": 1}
+    assert json.loads((page.parent / "results.json").read_text("utf-8")) == {"page": about, "a": 1}

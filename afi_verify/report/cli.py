@@ -1,0 +1,63 @@
+"""The command line: ``afi-verify report``."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+UNUSABLE = 2
+
+
+def report(
+    results: Annotated[
+        Path | None, typer.Argument(metavar="[RESULTS.json]", help="What a run wrote; the page goes beside it.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE.html", help="Write it here.")] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write DIR/index.html, which links every page DIR/*/index.html."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON, and nothing else.")] = False,
+) -> None:
+    """Render the page of a run from its results.json, or the landing page of a folder of reports.
+
+    A file of any size gives a page below 5 MB: all checks in detail, or the most urgent ones and a table of all.
+
+    Exit status: 0 written; 1 written, but something that the landing page links could not be read; 2 an argument is
+    unusable.
+    """
+    # Imported here so that --help answers at once.
+    from afi_verify.report import write_report
+    from afi_verify.report.landing import UNREAD, write_landing
+
+    if results is None and index is None:
+        typer.echo("unusable: give the results.json of a run, or --index with a folder of reports.", err=True)
+        raise typer.Exit(UNUSABLE)
+    written: dict[str, object] = {}
+    unread: list[str] = []
+    try:
+        if results is not None:
+            page = output if output is not None else results.with_name("index.html")
+            write_report(results, page)
+            written["page"] = str(page)
+        if index is not None:
+            if not index.is_dir():
+                raise NotADirectoryError(f"{index} is no folder")
+            entries = write_landing(index)
+            unread = [entry.folder for entry in entries if entry.answer.startswith(UNREAD)]
+            written["index"] = str(index / "index.html")
+            written["entries"] = [dataclasses.asdict(entry) for entry in entries]
+    except (ValueError, OSError) as error:
+        typer.echo(f"unusable: {error}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+    if as_json:
+        typer.echo(json.dumps(written, indent=1, ensure_ascii=False))
+    else:
+        for key in ("page", "index"):
+            if key in written:
+                typer.echo(f"report: {written[key]}")
+    for folder in unread:
+        typer.echo(f"{folder}: {UNREAD}", err=True)
+    raise typer.Exit(int(bool(unread)))
