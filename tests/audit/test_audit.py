@@ -38,6 +38,46 @@ def test_a_wrong_correction_and_a_right_print_change_the_verdict(label):
     assert judge(right, FEW).verdict == Verdict.HOLDS
 
 
+@pytest.mark.parametrize("entry", [e for e in CATALOGUE if e.expected == Verdict.MEASURED], ids=lambda e: e.label)
+def test_a_measurement_outside_its_range_is_unsupported(entry):
+    assert judge(entry, FEW).as_expected
+    low, high = entry.printed.form["low"], entry.printed.form["high"]
+    elsewhere = dataclasses.replace(entry.printed, form={"low": high + 1, "high": high + 1 + (high - low)})
+    assert judge(dataclasses.replace(entry, printed=elsewhere), FEW).verdict == Verdict.UNSUPPORTED
+
+
+WRONG_FORMS = {
+    "eq-2": {"diffusion_factor": 2},
+    "eq-3": {"score_factor": 2},
+    "eq-5": {"score_factor": 2},
+    "eq-7": {"sign": 1},
+    "eq-12": {"sigma_power": 3},
+    "eq-16": {"square": 0},
+    "eq-18": {"sign": 1},
+    "eq-20": {"sigma_power": 3},
+    "eq-25": {"scale_power": 2},
+    "eq-26": {"of": "σ"},
+    "eq-52": {"trace_factor": 2},
+    "eq-57": {"base": 3},
+    "thm-2": {"convex": False},
+    "thm-4": {"closed": False},
+    "table-1": {"likelihood": 99, "adjoint": 58, "ratio": 4, "tolerance": 0.1},
+    "prose-2.3-guarantee": {"derivatives": 0},
+    "prose-4-quadratic": {"fewer": 0},
+    "prose-5-endpoint": {"tie": True},
+    "prose-6-collinear": {"atoms": ((0.5, 0.0), (0.0, -0.5), (0.0, 0.0))},
+    "prose-C.6-vanish": {"vanishes": True},
+}
+
+
+@pytest.mark.parametrize("label", WRONG_FORMS)
+def test_a_wrong_form_of_what_holds_is_found_out(label):
+    entry = BY_LABEL[label]
+    assert judge(entry, FEW).verdict == Verdict.HOLDS
+    wrong = dataclasses.replace(entry.printed, form={**entry.printed.form, **WRONG_FORMS[label]})
+    assert judge(dataclasses.replace(entry, printed=wrong), FEW).verdict == Verdict.UNSUPPORTED
+
+
 @pytest.mark.parametrize("latex", [r"\nosuchcommand x", "a < b", "<script>alert(1)</script>", '"onload="x'])
 def test_mathematics_is_escaped_or_refused(latex):
     try:
@@ -52,3 +92,17 @@ def test_mathematics_is_escaped_or_refused(latex):
 def test_unknown_labels_do_not_pass():
     with pytest.raises(UnusableError, match="eq-99"):
         select(["eq-99"])
+
+
+def test_every_numbered_statement_is_there():
+    numbered = {
+        *(f"eq-{n}" for n in range(1, 58)),
+        *(f"lemma-{n}" for n in range(1, 6)),
+        *(f"prop-{n}" for n in range(1, 9)),
+        *(f"thm-{n}" for n in range(1, 6)),
+        *(f"fig-{n}" for n in range(1, 6)),
+        "remark-1",
+        "alg-1",
+        "table-1",
+    }
+    assert numbered <= set(BY_LABEL)
