@@ -1,5 +1,10 @@
 """The command line: ``afi-verify experiment``."""
 
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(name="experiment", help="Run the paper's algorithms where the truth is known.", no_args_is_help=True)
@@ -8,3 +13,49 @@ app = typer.Typer(name="experiment", help="Run the paper's algorithms where the 
 @app.callback()
 def _experiment() -> None:
     """Run the paper's algorithms where the truth is known, and write down how accurate they are."""
+
+
+@app.command()
+def transport(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer points and starts.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write results.json and index.html into this folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
+) -> None:
+    """Try Theorem 1: where the map of the probability-flow ODE is an optimal transport, and the published experiment.
+
+    Needs torch and POT. Exit status: 0 the numbers support every statement of the page; 1 they do not; 2 an argument or
+    the installation is unusable; 130 interrupted.
+    """
+    # Imported here so that --help answers at once.
+    from afi_verify.errors import UnusableError
+    from afi_verify.experiments.transport.page import transport_study
+    from afi_verify.experiments.transport.run import broken_statements, run_transport
+    from afi_verify.report.study import write_study
+    from afi_verify.runner import environment
+
+    def listen(what: str) -> None:
+        if not as_json:
+            typer.echo(what, err=True)
+
+    words = ["afi-verify experiment transport", *["--quick"] * quick, *["--report DIR"] * (report is not None)]
+    try:
+        document = run_transport(quick=quick, listen=listen)
+        document |= {"command": " ".join(words), "environment": environment()}
+        if report is not None:
+            listen(f"report: {write_study(transport_study(document), document, report)}")
+    except (UnusableError, OSError) as error:
+        typer.echo(f"unusable: {error}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted: nothing was written.", err=True)
+        raise typer.Exit(130) from None
+    broken = broken_statements(document)
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    else:
+        for statement in broken:
+            typer.echo(f"not supported: {statement}")
+        typer.echo(transport_study(document).answer)
+    raise typer.Exit(1 if broken else 0)

@@ -223,7 +223,7 @@ def transport_jacobian_by_differences(
     weights: Array | None = None,
     *,
     step: float = 0.02,
-    levels: int = 4,
+    levels: int = 6,
 ) -> Array:
     """Jacobian of :func:`transport_map` by central differences, extrapolated to step 0 (Richardson).
 
