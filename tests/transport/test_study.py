@@ -68,7 +68,7 @@ def test_euler_converges_with_order_one_to_the_transposed_jacobian():
 
 
 def test_the_exact_solver_tells_a_triangle_from_a_line():
-    pytest.importorskip("ot")
+    pytest.importorskip("ot", reason="POT is the extra `ot`")
     from afi_verify.experiments.transport import samples
     from afi_verify.experiments.transport.configurations import configurations
 
