@@ -1,0 +1,36 @@
+"""Text that would run if it became markup; each that runs sets ``window.pwned``."""
+
+RUN = "window.pwned=1"
+
+PAYLOADS = (
+    f"<script>{RUN}</script>",
+    f"</script><script>{RUN}</script>",
+    f"</ScRiPt ><sCrIpT>{RUN}</sCrIpT>",
+    f"<!--<script>{RUN}</script>-->",
+    f"--><script>{RUN}</script>",
+    f"]]><script>{RUN}</script>",
+    f"</style><script>{RUN}</script>",
+    f"</title><script>{RUN}</script>",
+    f"</textarea><script>{RUN}</script>",
+    f"</pre></details><script>{RUN}</script>",
+    f"</noscript><img src=x onerror={RUN}>",
+    f"<img src=x onerror={RUN}>",
+    f"\"><img src=x onerror={RUN}>",
+    f"'><img src=x onerror={RUN}>",
+    f"`><img src=x onerror={RUN}>",
+    f"<svg onload={RUN}>",
+    f"<svg><script>{RUN}</script></svg>",
+    f"<svg><animate onbegin={RUN} attributeName=x dur=1s>",
+    f"<math><mtext><img src=x onerror={RUN}></mtext></math>",
+    f"<iframe srcdoc='<script>parent.{RUN}</script>'></iframe>",
+    f"<a href=\"javascript:{RUN}\">x</a>",
+    f"javascript:{RUN}",
+    f"\" onmouseover=\"{RUN}\" autofocus onfocus=\"{RUN}",
+    f"' onclick='{RUN}' x='",
+    f"<details open ontoggle={RUN}>",
+    f"<body onload={RUN}>",
+    f"<input autofocus onfocus={RUN}>",
+    f"&lt;script&gt;{RUN}&lt;/script&gt;",
+    f"{{{{ 7*7 }}}}{{% raw %}}<script>{RUN}</script>${{{RUN}}}",
+    f"\\u003cscript\\u003e{RUN}\\u003c/script\\u003e\u2028{RUN}",
+)  # fmt: skip
