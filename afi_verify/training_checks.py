@@ -105,10 +105,11 @@ def run_training_check(check: Check, plan: Plan) -> CheckResult:
 def _examine(subject: Subject, problem: Problem, false_alarm: float, rng: np.random.Generator) -> _Found:
     handed = round_problem(subject, problem)
     inputs = make_inputs(handed.values)
-    at = _points(inputs, 8 * ROWS, rng)
-    right = subject.claim.truth(at)
+    truth = subject.claim.truth
     # Each level has a mean of its own: a head that knows the time answers that.
-    explainable = float(right.reshape(LEVELS, -1).var(axis=1).mean())
+    explainable = float(truth(_points(inputs, 8 * ROWS, rng)).reshape(LEVELS, -1).var(axis=1).mean())
+    at = _points(inputs, ROWS, rng)
+    right = truth(at)
     wrong = {name: formula(at, right) for name, formula in subject.claim.wrong.items()}
     mistakes = {name: answer for name, answer in wrong.items() if answer is not None}
     scale = explainable * UNACCEPTABLE

@@ -225,8 +225,7 @@ def _train(
     listen: Listener | None,
 ) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(module.parameters(), lr=learning_rate, betas=(0.9, 0.99))
-    cosine = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: (1 + math.cos(math.pi * n / num_steps)) / 2)
+    optimiser = _Adam([p for p in module.parameters() if p.requires_grad])
     module.train()
     # Dropout and the like draw from the global generator.
     with torch.enable_grad(), _seeded(seed + 1):
@@ -238,13 +237,35 @@ def _train(
             noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype).to(x0)
             x = schedule.alpha(t)[:, None] * x0 + schedule.sigma(t)[:, None] * noise
             value = loss(x0, noise, x, t)
-            optimiser.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            cosine.step()
+            optimiser.step(value, learning_rate * (1 + math.cos(math.pi * step / num_steps)) / 2)
             if listen is not None:
                 listen(step, float(value.detach()))
     return module.eval().requires_grad_(False)
+
+
+class _Adam:
+    """Adam (Kingma and Ba 2015): the first use of ``torch.optim`` imports torch's compiler, which takes seconds."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        if not parameters:
+            raise ValueError("network has no parameters to train.")
+        self.parameters = parameters
+        self.first = [torch.zeros_like(p) for p in parameters]
+        self.second = [torch.zeros_like(p) for p in parameters]
+        self.count = 0
+
+    def step(self, loss: Tensor, rate: float, decays: tuple[float, float] = (0.9, 0.99), floor: float = 1e-8) -> None:
+        """Descend ``loss``."""
+        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        self.count += 1
+        bias, bias_of_squares = (1 - decay**self.count for decay in decays)
+        with torch.no_grad():
+            for p, gradient, m, v in zip(self.parameters, gradients, self.first, self.second, strict=True):
+                if gradient is None:
+                    continue
+                m.lerp_(gradient, 1 - decays[0])
+                v.lerp_(gradient.square(), 1 - decays[1])
+                p.addcdiv_(m, (v / bias_of_squares).sqrt_().add_(floor), value=-rate / bias)
 
 
 def _source(data: Tensor | Draw, weights: Tensor | None, seed: int, num_steps: int) -> tuple[Draw, Tensor]:
