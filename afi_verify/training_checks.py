@@ -37,6 +37,9 @@ ROWS = 64
 MOST_ROWS = 6400
 """Points at each level; ``undecided`` if they do not suffice."""
 
+READABLE_ROWS = 256
+"""Points at each level at least."""
+
 MOST_PROBLEMS = 12
 
 _NEAR = 0.25
@@ -76,7 +79,7 @@ def run_training_check(check: Check, plan: Plan) -> CheckResult:
     subject = Subject(adapter, load_backend(adapter.backend, adapter.dtype, adapter.device), provided)
     seed = zlib.crc32(f"{plan.seed}/{claim.role}/{claim.label}/{check.scenario}".encode())
     dimension = math.prod(adapter.event_shape) if adapter.event_shape else None
-    count = min(1 + plan.profile.rounds, MOST_PROBLEMS)
+    count = min(2 + plan.profile.rounds, MOST_PROBLEMS)
     found = []
     for number, problem in enumerate(training_problems(subject.asks_for("weights"), dimension, count, seed)):
         rng = np.random.default_rng([seed, 10, number])
@@ -122,13 +125,13 @@ def _examine(subject: Subject, problem: Problem, false_alarm: float, rng: np.ran
             if broken:
                 return _Found(problem, Verdict.FAIL, broken, margins=margins)
             test = ExcessRiskTest(ACCEPTABLE, UNACCEPTABLE, false_alarm / len(STEPS))
-            losses = _judge(head, inputs, subject, explainable, test, rng)
-            if test.outcome is Outcome.RIGHT:
+            losses, outcome = _judge(head, inputs, subject, explainable, test, rng)
+            if outcome is Outcome.RIGHT:
                 break
-        verdict, relative = _OUTCOMES[test.outcome], float(losses.mean())
+        verdict, relative = _OUTCOMES[outcome], float(losses.mean())
         message = ""
         if verdict is not Verdict.PASS:
-            message = _message(test.outcome, losses, steps if asked else 0) + _likeness(head(at.x), right, mistakes)
+            message = _message(outcome, losses, steps if asked else 0) + _likeness(head(at.x), right, mistakes)
     except BrokenAnswerError as error:
         return _Found(problem, Verdict.ERROR, str(error), margins=margins)
     return _Found(problem, verdict, message, relative, margins, LEVELS * len(losses))
@@ -185,18 +188,21 @@ def _broken_head(head: _Head, inputs: Inputs, rng: np.random.Generator) -> str:
 
 def _judge(
     head: _Head, inputs: Inputs, subject: Subject, explainable: float, test: ExcessRiskTest, rng: np.random.Generator
-) -> Array:
+) -> tuple[Array, Outcome]:
     """Ask the head until the test decides; return one relative excess for each set of points, one per level."""
     rows: list[Array] = []
-    while test.outcome is Outcome.OPEN and test.count < MOST_ROWS:
+    outcome = Outcome.OPEN
+    # Where it is decided at once some more are asked for, so that the interval is worth reading.
+    while len(rows) * ROWS < (MOST_ROWS if outcome is Outcome.OPEN else READABLE_ROWS):
         at = _points(inputs, ROWS, rng)
         answer = head(at.x)
         if not np.isfinite(answer).all():
             raise BrokenAnswerError("The head returned a NaN or an infinity.")
         losses = (answer - subject.claim.truth(at)) ** 2 / explainable
         rows.append(losses.reshape(LEVELS, ROWS).mean(axis=0))
-        test.add(rows[-1])
-    return np.concatenate(rows)
+        if outcome is Outcome.OPEN:
+            outcome = test.add(rows[-1])
+    return np.concatenate(rows), outcome
 
 
 def _points(inputs: Inputs, count: int, rng: np.random.Generator) -> Inputs:

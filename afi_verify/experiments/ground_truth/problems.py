@@ -20,7 +20,6 @@ from afi_verify.implementations.torch_training import train_noise_prediction, tr
 
 SCHEDULE: Schedule = VPCosine()
 DIMENSION, COMPONENTS, SAMPLE = 16, 4, 400
-NAMES = ("digits", "mixture", "sample")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Networks:
 
 
 def make_problem(name: str, settings: Settings) -> Problem:
-    """Return the problem called ``name``, one of :data:`NAMES`."""
+    """Return the problem called ``name``, one of those in the settings."""
     if name == "digits":
         atoms = np.array(load_digits_atoms()[: settings.atoms])
         title = f"{len(atoms)} handwritten digits in {atoms.shape[1]} dimensions, as Diracs"

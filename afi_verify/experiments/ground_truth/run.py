@@ -13,7 +13,7 @@ from afi_verify.experiments.ground_truth.antipodes import measure_antipodes
 from afi_verify.experiments.ground_truth.costs import measure_costs
 from afi_verify.experiments.ground_truth.fields import measure_fields
 from afi_verify.experiments.ground_truth.learning import measure_learning
-from afi_verify.experiments.ground_truth.problems import NAMES, make_problem, train_networks
+from afi_verify.experiments.ground_truth.problems import make_problem, train_networks
 from afi_verify.experiments.ground_truth.settings import FULL, QUICK, Settings
 from afi_verify.experiments.ground_truth.trajectories import measure_adjoint, measure_guidance, measure_likelihood
 
@@ -42,7 +42,7 @@ def run_ground_truth(*, quick: bool, seed: int, resume: Path | None, listen: Lis
         If ``resume`` holds something else.
     """
     settings = QUICK if quick else FULL
-    names = {f"{name}/{number}": (name, seed + number) for name in NAMES for number in range(settings.seeds)}
+    names = {f"{name}/{number}": (name, seed + number) for name in settings.names for number in range(settings.seeds)}
     prefix = f"{SCHEMA}/{'quick' if quick else 'full'}/seed {seed}/"
     known = _read(resume) if resume is not None else {}
     cells = []
@@ -59,7 +59,7 @@ def run_ground_truth(*, quick: bool, seed: int, resume: Path | None, listen: Lis
         "schema": SCHEMA,
         "quick": quick,
         "seed": seed,
-        "problems": {name: make_problem(name, settings).title for name in NAMES},
+        "problems": {name: make_problem(name, settings).title for name in settings.names},
         "cells": cells,
         "antipodes": measure_antipodes(),
     }

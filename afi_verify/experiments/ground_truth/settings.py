@@ -30,6 +30,7 @@ class Settings:
     rate_steps: tuple[int, ...] = (125, 250, 500, 1000)
     training: float = 1.0  # factor of all training lengths
     atoms: int = 1797  # of the digits, at most
+    names: tuple[str, ...] = ("digits", "mixture", "sample")
 
 
 FULL = Settings()
@@ -43,4 +44,5 @@ QUICK = Settings(
     rate_steps=(20, 60),
     training=0.02,
     atoms=60,
+    names=("mixture", "sample"),
 )
