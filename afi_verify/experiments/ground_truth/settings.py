@@ -21,7 +21,7 @@ class Settings:
         Lengths of training at which the excess risk of a head is measured.
     """
 
-    seeds: int = 3
+    seeds: int = 5
     log_snrs: tuple[float, ...] = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
     points: int = 16
     probes: tuple[int, ...] = (1, 4, 16)
