@@ -29,6 +29,10 @@ class Backend(Protocol):
         """Whether ``value`` is an array of this library."""
         ...
 
+    def shares_memory(self, one: Any, other: Any) -> bool:
+        """Whether writing to one array can change the other."""
+        ...
+
     def dtype_name(self, array: Any) -> str:
         """Name of the dtype, for example ``"float32"``."""
         ...
@@ -69,7 +73,10 @@ class NumpyBackend:
         return _every_second(np.repeat(array, 2, axis=-1)) if strided and array.ndim > 1 else array
 
     def is_array(self, value: Any) -> bool:
-        return isinstance(value, np.ndarray)
+        return type(value) is np.ndarray  # masked arrays and matrices mean something else by the same numbers
+
+    def shares_memory(self, one: Any, other: Any) -> bool:
+        return np.may_share_memory(one, other)
 
     def dtype_name(self, array: Any) -> str:
         return "longdouble" if array.dtype == np.longdouble else str(array.dtype)
@@ -119,6 +126,9 @@ class TorchBackend:
     def is_array(self, value: Any) -> bool:
         return isinstance(value, self._torch.Tensor)
 
+    def shares_memory(self, one: Any, other: Any) -> bool:
+        return bool(one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr() != 0)
+
     def dtype_name(self, array: Any) -> str:
         return str(array.dtype).removeprefix("torch.")
 
@@ -163,6 +173,9 @@ class JaxBackend:
 
     def is_array(self, value: Any) -> bool:
         return isinstance(value, self._jax.Array)
+
+    def shares_memory(self, one: Any, other: Any) -> bool:
+        return False  # nobody can write to them
 
     def dtype_name(self, array: Any) -> str:
         return str(array.dtype)

@@ -82,10 +82,28 @@ def run(
             min=1,
             metavar="N",
             envvar="AFI_VERIFY_JOBS",
-            help="Run checks on so many processes, with the same results; 1: in this one, for a debugger. When left "
+            help="Run checks on so many worker processes, with the same results. When left "
             "out: one per core, at most 4; 1 for functions of unknown data, on a GPU, and for large --data.",
         ),
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Stop a check that takes longer; 300 (quick), 1200 (ci), 7200 (deep)."),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Stop a check whose process uses more, such as 2G; 3/4 of this machine for all."
+        ),
+    ] = None,
+    isolation: Annotated[
+        bool,
+        typer.Option(
+            " /--no-isolation",
+            help="Run checks in this very process, without limits; for a debugger.",
+            show_default=False,
+        ),
+    ] = True,
 ) -> None:
     """Verify adapters: a verdict per claim.
 
@@ -114,7 +132,17 @@ def run(
         )
         # Standard output is ours alone: what the code under test prints would end up amid the JSON.
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-            results = run_session(plan, adapters or [], strict=strict, report=report, console=console, jobs=jobs)
+            results = run_session(
+                plan,
+                adapters or [],
+                strict=strict,
+                report=report,
+                console=console,
+                jobs=jobs,
+                isolated=isolation,
+                timeout=timeout,
+                memory=max_memory,
+            )
     except UnusableError as error:
         console.problem(str(error))
         raise typer.Exit(UNUSABLE) from None

@@ -1,6 +1,7 @@
 """What the command line shows: a live display in a terminal, plain lines in a pipe."""
 
 import contextlib
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -77,6 +78,9 @@ class Console:
             self._out.print(rich.text.Text(f"{check.verdict.value}: {check.id}", style=_STYLES[check.verdict]))
             for line in lines_of(check):
                 self._out.print(f"  {line}")
+            if check.id in results.output:
+                self._out.print("  it printed:")
+                self._out.print(rich.text.Text(textwrap.indent(results.output[check.id], "  | "), style="dim"))
         if results.checks:
             self._out.print()
         for adapter in results.adapters:

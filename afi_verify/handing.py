@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import math
+import os
+import signal
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,10 +17,13 @@ from afi_properties.claim import Claim
 from afi_properties.inputs import make_inputs
 from afi_properties.known_jacobian import SkewEps, lopsided_eps_for, skew_eps_for
 from afi_properties.problem import Array, Problem
+from afi_verify import surroundings
 from afi_verify.adapter import Adapter, Provided
 from afi_verify.backends import Backend
+from afi_verify.capture import printable
 from afi_verify.epsilon import dirac_posterior, skew_epsilon
 from afi_verify.errors import BrokenAnswerError
+from afi_verify.forks import came_back, end_if_child_of, forks
 
 _POINTS = ("x", "v", "x0", "data", "means", "eps", "loss_grad")
 _NOISE = ("alpha", "sigma", "t")
@@ -124,13 +129,58 @@ def call(subject: Subject, handed: Handed, dtype: str) -> Array:
     answer = invoke(subject, handed, dtype)
     event = subject.event_shape(problem)
     expected = subject.provided.claim.answer_shape(problem.batch, event)
+    try:
+        numbers = _read(backend, answer, expected, dtype, event)
+    except BrokenAnswerError:
+        raise
+    except Exception as error:  # the answer is an object of somebody else's class
+        raise BrokenAnswerError(
+            f"Its answer, {_describe(answer)}, cannot be read: {type(error).__name__}: {_first_line(error)}."
+        ) from error
+    _require_kept(subject, answer, numbers)
+    return numbers.reshape(_flat_shape(expected, event))
+
+
+def _ask(subject: Subject, arguments: Mapping[str, Any], dtype: str) -> Any:
+    """Call the function; whatever it does to the process besides is put back."""
+    process, children = os.getpid(), forks()
+    # Warnings are not verdicts: whether they are errors must not depend on who runs the check.
+    with subject.backend.context(dtype), warnings.catch_warnings(action="ignore"):
+        before = surroundings.look()
+        changed: list[str] = []
+        try:
+            answer = subject.provided.function(**arguments)
+        except BaseException as error:  # whatever the code under test raises is a finding, not our crash
+            if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                raise  # the user's
+            raise BrokenAnswerError(
+                f"It raised {type(error).__name__}: {_first_line(error)}{_place(error)}."
+            ) from error
+        finally:
+            end_if_child_of(process)
+            changed = surroundings.put_back(before)
+    if came_back(children):
+        raise BrokenAnswerError("It forked a process that returned from it, too; let the child end with os._exit.")
+    if changed:
+        raise BrokenAnswerError(f"It changed {'; '.join(changed)}. Whoever calls it did not ask for that.")
+    return answer
+
+
+def _overlap(backend: Backend, answer: Any, array: Any) -> bool:
+    try:
+        return backend.shares_memory(answer, array)
+    except Exception:  # an object of somebody else's class; who reads it will say so
+        return False
+
+
+def _read(backend: Backend, answer: Any, expected: tuple[int, ...], dtype: str, event: tuple[int, ...]) -> Array:
     if not backend.is_array(answer):
         raise BrokenAnswerError(
             f"It returned {_describe(answer)}; expected a {backend.name} array of shape {expected}."
         )
     if tuple(answer.shape) != expected:
         raise BrokenAnswerError(
-            f"It returned shape {tuple(answer.shape)}; expected {expected} for a batch of {problem.batch} points of "
+            f"It returned shape {tuple(answer.shape)}; expected {expected} for a batch of {expected[0]} points of "
             f"shape {event}."
         )
     if backend.dtype_name(answer) != dtype:
@@ -138,7 +188,25 @@ def call(subject: Subject, handed: Handed, dtype: str) -> Array:
             f"It returned {backend.dtype_name(answer)} for {dtype} arguments; make new arrays (eye, zeros, arange …) "
             "in the dtype of x, and convert nothing."
         )
-    return backend.to_numpy(answer).reshape(_flat_shape(expected, event))
+    return backend.to_numpy(answer)
+
+
+_MOST_REMEMBERED = 64
+_earlier: dict[int, tuple[Any, Any, Array]] = {}  # a function by its id, as not each can be hashed; its answer; a copy
+
+
+def _require_kept(subject: Subject, answer: Any, numbers: Array) -> None:
+    """Make sure that this call has left the answer of the call before as it was."""
+    function = subject.provided.function
+    _, array, earlier = _earlier.pop(id(function), (None, None, None))
+    if earlier is not None and not np.array_equal(subject.backend.to_numpy(array), earlier, equal_nan=True):
+        raise BrokenAnswerError(
+            "Its answer changed when it was called again: it returned a view of memory that it uses again. "
+            "Return a new array."
+        )
+    while len(_earlier) >= _MOST_REMEMBERED:
+        del _earlier[next(iter(_earlier))]
+    _earlier[id(function)] = function, answer, numbers
 
 
 def invoke(subject: Subject, handed: Handed, dtype: str) -> Any:
@@ -147,24 +215,19 @@ def invoke(subject: Subject, handed: Handed, dtype: str) -> Any:
     Raises
     ------
     BrokenAnswerError
-        If the function raises, or changes an argument.
+        If the function raises, changes an argument or the state of the process, or returns an argument.
     """
     backend = subject.backend
     arguments = _arguments(subject, handed, dtype)
     arrays = {name: value for name, value in arguments.items() if backend.is_array(value)}
     before = {name: backend.to_numpy(array) for name, array in arrays.items()}
-    try:
-        # Warnings are not verdicts: whether they are errors must not depend on who runs the check.
-        with backend.context(dtype), warnings.catch_warnings(action="ignore"):
-            answer = subject.provided.function(**arguments)
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # whatever the code under test raises is a finding, not our crash
-        raise BrokenAnswerError(f"It raised {type(error).__name__}: {_first_line(error)}{_place(error)}.") from error
+    answer = _ask(subject, arguments, dtype)
     for name, array in arrays.items():
         if not np.array_equal(backend.to_numpy(array), before[name], equal_nan=True):
             raise BrokenAnswerError(f"It changed its argument {name!r} in place; let it work on a copy.")
+    shared = [name for name, array in arrays.items() if backend.is_array(answer) and _overlap(backend, answer, array)]
+    if shared:
+        raise BrokenAnswerError(f"It returned a view of its argument {shared[0]!r}; return a new array.")
     return answer
 
 
@@ -254,8 +317,11 @@ def _flat_shape(shape: tuple[int, ...], event: tuple[int, ...]) -> tuple[int, ..
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).encode(errors="replace").decode()  # UTF-8 cannot hold half a surrogate pair
-    lines = text.strip().splitlines()
+    try:
+        text = str(error).encode(errors="replace").decode()  # UTF-8 cannot hold half a surrogate pair
+    except Exception as other:
+        return f"(a message that cannot be read, as it raises {type(other).__name__})"
+    lines = printable(text).strip().splitlines()
     return lines[0][:300].rstrip(".") if lines else "(no message)"
 
 
@@ -267,4 +333,9 @@ def _place(error: BaseException) -> str:
 
 def _describe(answer: object) -> str:
     kind = type(answer)
-    return "None" if answer is None else f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", "")
+    if answer is None:
+        return "None"
+    # A module that has its name from us says nothing.
+    ours = kind.__module__ == "builtins" or kind.__module__.startswith("afi_verify_adapter_")
+    name = kind.__qualname__ if ours else f"{kind.__module__}.{kind.__qualname__}"
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

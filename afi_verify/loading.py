@@ -2,10 +2,14 @@
 
 import importlib.util
 import sys
+import zlib
 from pathlib import Path
 
 from afi_verify.adapter import Adapter
 from afi_verify.errors import UnusableError
+
+MODULES = "afi_verify_adapter_"
+"""What the names of modules begin with that adapters are loaded as."""
 
 
 def load_adapters(path: str) -> list[Adapter]:
@@ -21,7 +25,7 @@ def load_adapters(path: str) -> list[Adapter]:
         raise UnusableError(f"{path}: there is no such file. Give the path of a Python file that makes an Adapter.")
     if file.suffix != ".py":
         raise UnusableError(f"{path} is not a Python file (.py).")
-    name = f"afi_verify_adapter_{abs(hash(file.resolve()))}"
+    name = f"{MODULES}{zlib.crc32(str(file.resolve()).encode())}"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None

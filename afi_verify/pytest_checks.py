@@ -64,7 +64,7 @@ class CheckTest:
         __tracebackhide__ = True
         check, plan = self._check, self._plan
         try:
-            ((_, _, _), (_, result, self._seconds)) = run_here(check, plan)
+            (_, (_, result, self._seconds, _)) = run_here(check, plan)
         except UnusableError as error:
             pytest.fail(f"unusable: {error}", pytrace=False)
         assert result is not None

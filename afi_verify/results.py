@@ -127,6 +127,7 @@ class Results:
     problems: tuple[Problem, ...] = ()
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)  # by check id, and "total"
+    output: dict[str, str] = dataclasses.field(default_factory=dict)  # printed, by id of a check that did not pass
     schema: str = SCHEMA
 
     @property

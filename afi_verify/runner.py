@@ -19,12 +19,13 @@ from afi_verify.checks import run_check
 from afi_verify.conditions import fixed_conditions
 from afi_verify.errors import UnusableError
 from afi_verify.known_failures import without_stale
+from afi_verify.limits import Limits, limits_of
 from afi_verify.planning import Check, Plan, all_checks_that_run, make_plan, planned_checks, why_not
 from afi_verify.profiles import DEFAULT_PROFILE
 from afi_verify.results import AdapterResult, CheckResult, Problem, Results, Verdict, write_results
 
-Event = tuple[Check, CheckResult | None, float]
-"""A check, its result (``None``: it begins) and the seconds that it took."""
+Event = tuple[Check, CheckResult | None, float, str]
+"""A check, its result (``None``: it begins), the seconds that it took and what it printed, where that is known."""
 
 Listener = Callable[[Check, CheckResult | None], None]
 """Told of each check before it runs (``None``) and after."""
@@ -135,10 +136,12 @@ def run_plan(
     problems: Sequence[Problem] = (),
     listener: Listener | None = None,
     jobs: int = 1,
+    limits: Limits | None = None,
 ) -> Results:
     """Run every check that ``plan`` makes of ``adapters``; ``problems`` are what was unusable before.
 
-    With more than one of ``jobs``, checks run on so many worker processes; the results are the same.
+    With ``limits``, or more than one of ``jobs``, checks run on so many worker processes; the results are the same, but
+    that a check whose process dies is an ``error``. Else they run in this process.
 
     Raises
     ------
@@ -152,18 +155,21 @@ def run_plan(
         load_backend(adapter.backend, adapter.dtype, adapter.device)
     started = time.perf_counter()
     seconds: dict[str, float] = {}
+    output: dict[str, str] = {}
     planned = [planned_checks(adapter, plan) for adapter in adapters]
     results: dict[str, CheckResult] = {}
     # Claim by claim, not adapter by adapter: the truth of a case is computed once for all adapters.
     ordered = [check for same_claim in zip(*planned, strict=True) for check in same_claim]
-    with contextlib.closing(_run(plan, adapters, ordered, jobs)) as events:
-        for check, result, took in events:
+    with contextlib.closing(_run(plan, adapters, ordered, jobs, limits)) as events:
+        for check, result, took, printed in events:
             if listener is not None:
                 listener(check, result)
             if result is not None:
                 results[check.id] = result
                 if result.verdict is not Verdict.NOT_PROVIDED:
                     seconds[check.id] = took
+                if printed and result.verdict is not Verdict.PASS:
+                    output[check.id] = printed
     for adapter, checks in zip(adapters, planned, strict=True):
         if adapter.known_failures:
             in_full = all_checks_that_run(adapter, plan)
@@ -190,12 +196,15 @@ def run_plan(
         problems=tuple(problems),
         environment=environment() | {"processes": str(jobs), "date": plan.today.isoformat()},
         seconds=seconds,
+        output=output,
     )
 
 
-def _run(plan: Plan, adapters: Sequence[Adapter], checks: Sequence[Check], jobs: int) -> Generator[Event, None, None]:
+def _run(
+    plan: Plan, adapters: Sequence[Adapter], checks: Sequence[Check], jobs: int, limits: Limits | None
+) -> Generator[Event, None, None]:
     """Yield each check as it begins and as it ends."""
-    if jobs == 1:
+    if jobs == 1 and limits is None:
         for check in checks:
             yield from run_here(check, plan)
         return
@@ -205,11 +214,12 @@ def _run(plan: Plan, adapters: Sequence[Adapter], checks: Sequence[Check], jobs:
         if why_not(check, plan) is not None:
             yield from run_here(check, plan)
     runnable = [check for check in checks if why_not(check, plan) is None]
+    limits = limits or limits_of(plan.profile.name, jobs)
     warned = set()
-    with contextlib.closing(run_on_workers(plan, adapters, runnable, jobs)) as events:
-        for check, outcome, took in events:
+    with contextlib.closing(run_on_workers(plan, adapters, runnable, jobs, limits)) as events:
+        for check, outcome, took, printed in events:
             if not isinstance(outcome, NotSentError):
-                yield check, outcome, took
+                yield check, outcome, took, printed
                 continue
             if check.adapter not in warned:
                 warned.add(check.adapter)
@@ -226,11 +236,11 @@ def run_here(check: Check, plan: Plan) -> Iterator[Event]:
     UnusableError
         If the adapter's backend cannot be used here.
     """
-    yield check, None, 0.0
+    yield check, None, 0.0, ""
     before = time.perf_counter()
     with fixed_conditions():
         result = run_check(check, plan)
-    yield check, result, time.perf_counter() - before
+    yield check, result, time.perf_counter() - before, ""
 
 
 def environment() -> dict[str, str]:

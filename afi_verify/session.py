@@ -12,6 +12,7 @@ from afi_verify.backends import load_backend
 from afi_verify.console import Console
 from afi_verify.errors import UnusableError
 from afi_verify.jobs import usual_jobs
+from afi_verify.limits import limits_of
 from afi_verify.loading import load_adapters
 from afi_verify.planning import Plan, planned_checks
 from afi_verify.results import Problem, Results, Verdict
@@ -19,16 +20,27 @@ from afi_verify.runner import Report, run_plan
 
 
 def run_session(
-    plan: Plan, files: Sequence[str], *, strict: bool, report: Path | None, console: Console, jobs: int | None = None
+    plan: Plan,
+    files: Sequence[str],
+    *,
+    strict: bool,
+    report: Path | None,
+    console: Console,
+    jobs: int | None = None,
+    isolated: bool = True,
+    timeout: float | None = None,
+    memory: str | None = None,
 ) -> Results:
     """Verify the adapters in ``files`` (the shipped ones if there are none) and show what is found.
 
-    Checks run on ``jobs`` processes, or on as many as :func:`~afi_verify.jobs.usual_jobs` says.
+    Checks run on ``jobs`` worker processes, or on as many as :func:`~afi_verify.jobs.usual_jobs` says, each check for
+    at most ``timeout`` seconds and with at most so much ``memory`` (``"2G"``); unless ``isolated``, in this process.
 
     Raises
     ------
     UnusableError
-        If the report cannot be written. A file that is unusable is one of the results' ``problems`` instead.
+        If the report cannot be written, or a limit is unusable. A file that is unusable is one of the results'
+        ``problems`` instead.
     """
     if report is not None:
         require_writable(report)
@@ -36,9 +48,15 @@ def run_session(
     for problem in problems:
         console.problem(problem.message)
     planned = sum(len(planned_checks(adapter, plan)) for adapter in adapters)
-    jobs = usual_jobs(plan, adapters) if jobs is None else jobs
+    if isolated:
+        jobs = usual_jobs(plan, adapters) if jobs is None else jobs
+        limits = limits_of(plan.profile.name, jobs, timeout, memory)
+    else:
+        jobs, limits = 1, None
     with console.progress(planned) as listener:
-        results = run_plan(plan, adapters, strict=strict, problems=problems, listener=listener, jobs=jobs)
+        results = run_plan(
+            plan, adapters, strict=strict, problems=problems, listener=listener, jobs=jobs, limits=limits
+        )
     if adapters and all(check.verdict is Verdict.NOT_PROVIDED for check in results.checks):
         nothing = Problem("", "Nothing was verified: no adapter provides a role that was asked for, on such data.")
         console.problem(nothing.message)

@@ -5,13 +5,8 @@ and the next check gets a new worker.
 """
 
 import collections
-import contextlib
-import json
 import pickle
 import queue
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -20,25 +15,29 @@ from afi_verify.adapter import Adapter
 from afi_verify.checks import broken_result
 from afi_verify.errors import UnusableError
 from afi_verify.jobs import group_of
+from afi_verify.limits import Limits
 from afi_verify.planning import Check, Plan
 from afi_verify.report.reading import read_check
 from afi_verify.results import CheckResult
 from afi_verify.sending import pack
-from afi_verify.worker import read_frame, write_frame
+from afi_verify.worker_handle import DiedError, Worker
 
 
 class NotSentError(Exception):
     """A check whose adapter cannot be sent to a worker; the reason is the message."""
 
 
-Event = tuple[Check, CheckResult | NotSentError | None, float]
-"""A check, its result (``None``: it begins) and the seconds that it took."""
+Event = tuple[Check, CheckResult | NotSentError | None, float, str]
+"""A check, its result (``None``: it begins), the seconds that it took and what it printed."""
 
 
 def run_on_workers(
-    plan: Plan, adapters: Sequence[Adapter], checks: Sequence[Check], jobs: int
+    plan: Plan, adapters: Sequence[Adapter], checks: Sequence[Check], jobs: int, limits: Limits
 ) -> Generator[Event, None, None]:
     """Run ``checks`` on ``jobs`` processes; yield each as it begins and as it ends, in the order of events.
+
+    A check that exceeds the limits, or whose process dies, is an ``error`` that names the cause; the next one gets
+    another process.
 
     Checks of one role and one precision run on one worker in the order given: they share the truths that are known,
     and a function that keeps state between calls sees the same calls whatever the number of workers.
@@ -51,7 +50,9 @@ def run_on_workers(
         If the harness itself failed in a worker; the message holds its traceback.
     """
     packed = [_pack(adapter) for adapter in adapters]
-    run = _Run(pickle.dumps((plan, [parcel for parcel, _ in packed])), [reason for _, reason in packed], adapters)
+    run = _Run(
+        pickle.dumps((plan, [parcel for parcel, _ in packed])), [reason for _, reason in packed], adapters, limits
+    )
     groups: dict[tuple[str, str], list[Check]] = {}
     for check in checks:
         groups.setdefault(group_of(check), []).append(check)
@@ -84,19 +85,20 @@ def _pack(adapter: Adapter) -> tuple[bytes | None, str]:
 class _Run:
     """What the threads share."""
 
-    def __init__(self, setup: bytes, refusals: list[str], adapters: Sequence[Adapter]) -> None:
+    def __init__(self, setup: bytes, refusals: list[str], adapters: Sequence[Adapter], limits: Limits) -> None:
         self.groups: collections.deque[list[Check]] = collections.deque()
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._setup = setup
         self._refusals = refusals
+        self._limits = limits
         self._positions = {adapter: position for position, adapter in enumerate(adapters)}
-        self._workers: set[_Worker] = set()
+        self._workers: set[Worker] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
     def work(self) -> None:
         """Run group after group on a worker of this thread's own."""
-        worker: _Worker | None = None
+        worker: Worker | None = None
         try:
             while not self._stopped:
                 try:
@@ -119,92 +121,35 @@ class _Run:
             for worker in self._workers:
                 worker.kill()
 
-    def _run(self, check: Check, worker: "_Worker | None") -> "_Worker | None":
+    def _run(self, check: Check, worker: Worker | None) -> Worker | None:
         if self._stopped:
             return worker
         position = self._positions[check.adapter]
+        output = ""
         try:
             worker = worker or self._start()
             reason = self._refusals[position] or worker.refusals[position]
             if reason:
-                self.events.put((check, NotSentError(reason), 0.0))
+                self.events.put((check, NotSentError(reason), 0.0, ""))
                 return worker
-            self.events.put((check, None, 0.0))
-            reply = worker.ask((position, check.id))
-        except _DiedError as death:
-            self.events.put((check, broken_result(check, f"The process that ran it died: {death}."), 0.0))
+            self.events.put((check, None, 0.0, ""))
+            reply, output = worker.ask(position, check.id)
+        except DiedError as death:
+            self.events.put((check, broken_result(check, str(death)), 0.0, death.output))
             return None
         if "result" not in reply:
             raise UnusableError(reply["unusable"]) if reply["unusable"] else RuntimeError(reply["trace"])
-        self.events.put((check, read_check(reply["result"]), reply["seconds"]))
+        self.events.put((check, read_check(reply["result"]), reply["seconds"], output))
+        if reply["harmed"]:  # what was put back may not be all that was changed
+            worker.close()
+            return None
         return worker
 
-    def _start(self) -> "_Worker":
+    def _start(self) -> Worker:
         with self._lock:
             if self._stopped:
-                raise _DiedError("the run was stopped")
-            worker = _Worker()
+                raise DiedError("The run was stopped.")
+            worker = Worker(self._limits)
             self._workers.add(worker)
         worker.set_up(self._setup)
         return worker
-
-
-class _DiedError(Exception):
-    pass
-
-
-class _Worker:
-    """One worker process, seen from outside."""
-
-    def __init__(self) -> None:
-        start = f"import sys; sys.path[:] = {sys.path!r}; from afi_verify.worker import main; main()"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", start],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # An interrupt from the terminal is the caller's: it ends the workers in an orderly way.
-            start_new_session=True,
-        )
-        self.refusals: list[str | None] = []
-
-    def set_up(self, setup: bytes) -> None:
-        """Hand over plan and adapters."""
-        self.refusals = self._exchange(setup)
-
-    def ask(self, request: tuple[int, str]) -> dict[str, Any]:
-        """Let it run a check."""
-        reply: dict[str, Any] = self._exchange(json.dumps(request).encode())
-        return reply
-
-    def kill(self) -> None:
-        """Kill it; whoever waits for its answer is told that it died."""
-        self._process.kill()
-
-    def close(self) -> None:
-        """Kill it and release what belongs to it; only for the thread that asks it."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):  # what was to be sent cannot be sent any more
-                stream.close()  # type: ignore[union-attr]
-
-    def _exchange(self, payload: bytes) -> Any:
-        try:
-            write_frame(self._process.stdin, payload)  # type: ignore[arg-type]
-            reply = read_frame(self._process.stdout)  # type: ignore[arg-type]
-        except OSError:
-            reply = None
-        if reply is not None:
-            with contextlib.suppress(ValueError):
-                return json.loads(reply)
-        self.close()
-        raise _DiedError(_describe(self._process.returncode))
-
-
-def _describe(status: int) -> str:
-    if status < 0:
-        try:
-            return f"signal {signal.Signals(-status).name}"
-        except ValueError:
-            return f"signal {-status}"
-    return f"exit status {status}"

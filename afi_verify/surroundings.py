@@ -1,0 +1,182 @@
+"""The state of a process that a function should leave as it found it: looked at before a call, put back after it.
+
+Seeds are no part of it: a random estimate may well seed a generator, and every check starts from the same state anyway.
+Nor is what only adds to the state, such as a new environment variable: importing a library does that.
+"""
+
+import builtins
+import contextlib
+import math
+import os
+import signal
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGCHLD") if hasattr(signal, name)]
+_STREAMS = {0: "standard input", 1: "standard output", 2: "standard error"}
+
+Look = dict[str, Any]
+"""What was seen, by what it is called."""
+
+
+class _Part(NamedTuple):
+    name: str
+    read: Callable[[], Any]
+    write: Callable[[Any], Any]
+
+
+def look() -> Look:
+    """Return the state of this process."""
+    return {part.name: part.read() for part in _parts()}
+
+
+def put_back(before: Look) -> list[str]:
+    """Make the state what it was; return what had been changed, in words."""
+    global harmed
+    changed = []
+    for part in _parts():
+        if part.name not in before:  # a library was imported meanwhile
+            continue
+        after = part.read()
+        if before[part.name] != after:
+            changed.append(f"{part.name}{_difference(before[part.name], after)}")
+            with contextlib.suppress(OSError, ValueError):  # gone, or not ours to set in this thread
+                part.write(before[part.name])
+    changed += _replaced_names()
+    harmed = harmed or bool(changed)
+    return changed
+
+
+harmed = False
+"""Whether anything has been put back in this process; who wants to be sure starts another one."""
+
+_kept: dict[int, int] = {}
+
+
+def keep_standard_streams() -> None:
+    """Keep copies of the standard streams, so that they can be put back."""
+    for number in _STREAMS:
+        _kept[number] = os.dup(number)
+
+
+def _difference(before: Any, after: Any) -> str:
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return f" ({before} → {after})"
+    names = [str(name) for name in before if after.get(name) != before[name]]
+    return f" ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})"
+
+
+def _parts() -> Iterator[_Part]:
+    yield from _OF_PYTHON
+    torch = sys.modules.get("torch")
+    if hasattr(torch, "get_default_device"):  # and not half imported
+        yield from _of_torch(torch)
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - ten times as fast, and it is a string that is compared
+    except OSError:
+        return "one that is gone"
+
+
+class _Environment(dict[str, str]):
+    """Environment variables; what is added is no difference."""
+
+    def __ne__(self, after: object) -> bool:
+        return isinstance(after, dict) and any(after.get(name) != value for name, value in self.items())
+
+    __eq__ = dict.__eq__
+    __hash__ = None
+
+
+def _streams() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for number, name in _STREAMS.items():
+        try:
+            state = os.fstat(number)
+            found[name] = (state.st_dev, state.st_ino)
+        except OSError:
+            found[name] = None
+    return found
+
+
+def _restore_streams(_: Any) -> None:
+    for number, copy in _kept.items():
+        os.dup2(copy, number)
+
+
+def _python_streams() -> dict[str, Any]:
+    return {
+        f"sys.{name}": (id(stream), getattr(stream, "closed", True))
+        for name in ("stdin", "stdout", "stderr")
+        for stream in [getattr(sys, name)]
+    }
+
+
+def _restore_python_streams(_: Any) -> None:
+    if _kept:  # else there are no copies, and who replaced them may know why
+        sys.stdout, sys.stderr = (open(number, "w", closefd=False, errors="replace") for number in (1, 2))  # noqa: SIM115
+
+
+def _restore_signals(before: dict[str, Any]) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            if before[number.name] is not None:
+                signal.signal(number, before[number.name])
+
+
+_OF_PYTHON = (
+    _Part("NumPy's error state", np.geterr, lambda state: np.seterr(**state)),
+    _Part("the working directory", _folder, os.chdir),
+    _Part("environment variables", lambda: _Environment(os.environ), os.environ.update),
+    _Part("signal handlers", lambda: {s.name: signal.getsignal(s) for s in _SIGNALS}, _restore_signals),
+    _Part("the standard streams of the process", _streams, _restore_streams),
+    _Part("Python's standard streams", _python_streams, _restore_python_streams),
+)
+
+
+def _of_torch(torch: Any) -> Iterator[_Part]:
+    yield _Part("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype)
+    yield _Part("torch's default device", torch.get_default_device, torch.set_default_device)
+    yield _Part("torch's number of threads", torch.get_num_threads, torch.set_num_threads)
+    yield _Part("torch's gradient mode", torch.is_grad_enabled, torch.set_grad_enabled)
+
+
+_names: dict[str, dict[str, Any]] = {}
+
+
+def _replaced_names() -> list[str]:
+    """Put back public functions of libraries that were replaced; return which, in words."""
+    replaced = []
+    for name in ("builtins", "math", "numpy", "numpy.linalg", "torch"):
+        module = sys.modules.get(name)
+        if module is None:
+            continue
+        if name not in _names:
+            _names[name] = _functions(module)
+        present = vars(module)
+        for key, value in _names[name].items():
+            if present.get(key) is not value:
+                setattr(module, key, value)
+                replaced.append(f"{name}.{key}, which it replaced")
+    return replaced
+
+
+def _functions(module: types.ModuleType) -> dict[str, Any]:
+    # Those of torch that are written in Python are wrapped by other libraries, for good reasons.
+    kinds = (types.BuiltinFunctionType,) if module.__name__ == "torch" else (object,)
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and callable(value) and isinstance(value, kinds)
+    }
+
+
+for _module in (builtins, math, np, np.linalg):
+    _names[_module.__name__] = _functions(_module)

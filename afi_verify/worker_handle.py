@@ -1,0 +1,185 @@
+"""A worker process seen from outside: asked, watched, stopped."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from afi_verify.capture import Capture, without_dump
+from afi_verify.limits import Limits, in_words
+from afi_verify.worker import CUT_OFF, read_frame, write_frame
+
+_TO_START = 300.0
+"""Seconds in which a worker must have loaded the adapters."""
+
+_PERIOD = 0.1
+_LAST_WORDS = 1.0
+
+_ABOUT = {
+    "SIGKILL": "; the system may have been out of memory",
+    "SIGSEGV": ", a segmentation fault",
+    "SIGABRT": ", an abort",
+}
+
+
+class DiedError(Exception):
+    """A worker that ended, or was stopped; the message says why, in a sentence."""
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, limits: Limits) -> None:
+        start = f"import sys; sys.path[:] = {sys.path!r}; from afi_verify.worker import main; main()"
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", "-c", start],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # An interrupt from the terminal is the caller's: it ends the workers in an orderly way.
+            start_new_session=True,
+        )
+        self._limits = limits
+        self._printed = Capture(self._process.stderr)  # type: ignore[arg-type]
+        self._cause = ""
+        self.refusals: list[str | None] = []
+
+    def set_up(self, setup: bytes) -> None:
+        """Hand over plan and adapters.
+
+        Raises
+        ------
+        DiedError
+            If it does not survive that.
+        """
+        self.refusals = self._exchange(setup, _TO_START)
+
+    def ask(self, position: int, check_id: str) -> tuple[dict[str, Any], str]:
+        """Let it run a check of the adapter at this position; return its reply, and what was printed.
+
+        Raises
+        ------
+        DiedError
+            If it does not survive that.
+        """
+        mark = f"\n{secrets.token_hex(16)}\n"
+        request = json.dumps([position, check_id, mark]).encode()
+        reply: dict[str, Any] = self._exchange(request, self._limits.seconds)
+        return reply, self._printed.take(mark.encode())
+
+    def kill(self) -> None:
+        """Kill it and its children; whoever waits for its answer is told that it died."""
+        children = _children(self._process.pid)
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        for child in children:
+            with contextlib.suppress(Exception):  # gone meanwhile
+                child.kill()
+
+    def close(self) -> None:
+        """Kill it and release what belongs to it; only for the thread that asks it."""
+        self.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with contextlib.suppress(OSError, ValueError):  # what was to be sent cannot be sent any more
+                stream.close()  # type: ignore[union-attr]
+
+    def _exchange(self, payload: bytes, seconds: float) -> Any:
+        with self._watched(seconds):
+            try:
+                write_frame(self._process.stdin, payload)  # type: ignore[arg-type]
+                reply = read_frame(self._process.stdout)  # type: ignore[arg-type]
+            except (OSError, ValueError):
+                reply = None
+        if reply is not None:
+            with contextlib.suppress(ValueError):
+                return json.loads(reply)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it may still be on its way to its end
+            self._process.wait(_LAST_WORDS)
+        self.kill()
+        self._process.wait()
+        output, place = without_dump(self._printed.take(b"\0" * 64))
+        cause = self._cause or f"The process that ran it died: {_describe(self._process.returncode)}"
+        self.close()
+        raise DiedError(f"{cause}{f' ({place})' if place else ''}.", output)
+
+    @contextlib.contextmanager
+    def _watched(self, seconds: float) -> Iterator[None]:
+        done = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(done, seconds), daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watch.join()
+
+    def _watch(self, done: threading.Event, seconds: float) -> None:
+        end, rounds = time.monotonic() + seconds, 0
+        while not done.wait(_PERIOD):
+            rounds += 1
+            if self._process.poll() is not None:
+                self.kill()  # children may keep the pipe open, at whose end somebody waits
+                return
+            if time.monotonic() > end:
+                self._stop(f"It did not end within {seconds:g} s (--timeout), and was stopped")
+                return
+            used = _memory(self._process.pid, children=rounds % 10 == 0)
+            if used > self._limits.memory:
+                limit = in_words(self._limits.memory)
+                self._stop(f"It used more than {limit} of memory (--max-memory), and was stopped")
+                return
+
+    def _stop(self, cause: str) -> None:
+        self._cause = cause
+        with contextlib.suppress(OSError):
+            for number in (signal.SIGABRT, signal.SIGCONT):  # the fault handler says where it is
+                os.kill(self._process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_WORDS)
+        self.kill()
+
+
+def _children(pid: int) -> list[Any]:
+    import psutil
+
+    try:
+        return list(psutil.Process(pid).children(recursive=True))
+    except psutil.Error:
+        return []
+
+
+def _memory(pid: int, *, children: bool) -> int:
+    import psutil
+
+    total = 0
+    processes = _children(pid) if children else []
+    with contextlib.suppress(psutil.Error):
+        processes.append(psutil.Process(pid))
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def _describe(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}" + (", as it had closed the way for its answer" if status == CUT_OFF else "")
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+    return f"signal {name}{_ABOUT.get(name, '')}"
