@@ -12,6 +12,7 @@ from afi_verify.audit.cli import audit
 from afi_verify.bench.cli import app as bench
 from afi_verify.cases.commands import app as cases
 from afi_verify.experiments.cli import app as experiment
+from afi_verify.history_commands import app as history
 from afi_verify.report.cli import report as report_command
 from afi_verify.stable_diffusion.cli import app as stable_diffusion
 
@@ -28,6 +29,7 @@ app.command("audit")(audit)
 app.command("report")(report_command)
 app.add_typer(bench)
 app.add_typer(cases)
+app.add_typer(history)
 app.add_typer(experiment)
 app.add_typer(stable_diffusion)
 
@@ -86,6 +88,10 @@ def run(
             "out: one per core, at most 4; 1 for functions of unknown data, on a GPU, and for large --data.",
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run checks on this dask cluster, such as tcp://10.0.0.1:8786."),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Stop a check that takes longer; 300 (quick), 1200 (ci), 7200 (deep)."),
@@ -95,6 +101,13 @@ def run(
         typer.Option(
             metavar="SIZE", help="Stop a check whose process uses more, such as 2G; 3/4 of this machine for all."
         ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run into the same --report that did not end.")
+    ] = False,
+    ratchet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Fail where a check is worse than recorded; see `afi-verify ratchet`."),
     ] = None,
     isolation: Annotated[
         bool,
@@ -116,6 +129,7 @@ def run(
     from afi_verify.console import Console
     from afi_verify.errors import UnusableError
     from afi_verify.planning import make_plan
+    from afi_verify.ratchet import load_ratchet
     from afi_verify.results import to_json
     from afi_verify.session import load_array, run_session
 
@@ -130,6 +144,9 @@ def run(
             weights=load_array(weights) if weights is not None else None,
             today=datetime.date.today(),
         )
+        recorded = load_ratchet(ratchet) if ratchet is not None else None
+        if recorded is not None:
+            recorded.require_same_cases(plan.profile.name, seed)  # before the work, not after it
         # Standard output is ours alone: what the code under test prints would end up amid the JSON.
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
             results = run_session(
@@ -142,16 +159,22 @@ def run(
                 isolated=isolation,
                 timeout=timeout,
                 memory=max_memory,
+                resume=resume,
+                cluster=cluster,
             )
     except UnusableError as error:
         console.problem(str(error))
         raise typer.Exit(UNUSABLE) from None
     except KeyboardInterrupt:
-        console.problem("interrupted: nothing was written.")
+        kept = "nothing was written" if report is None else "what was found is kept; --resume goes on with it"
+        console.problem(f"interrupted: {kept}.")
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         sys.stdout.write(to_json(results))
-    raise typer.Exit(results.exit_status)
+    worse = recorded.violations(results) if recorded is not None else []
+    for violation in worse:
+        typer.echo(f"worse than the ratchet: {violation}", err=as_json)
+    raise typer.Exit(results.exit_status or int(bool(worse)))
 
 
 @app.command()

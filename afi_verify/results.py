@@ -7,6 +7,7 @@ is written as the string ``"nan"``, ``"inf"`` or ``"-inf"``; exact floats are wr
 import dataclasses
 import json
 import math
+import os
 import re
 from collections.abc import Iterable
 from enum import StrEnum
@@ -182,6 +183,8 @@ def write_results(results: Results, path: Path) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         partial.write_text(to_json(results), encoding="utf-8")
+        with partial.open("r+b") as file:
+            os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from afi_verify.backends import load_backend
 from afi_verify.checks import run_check
 from afi_verify.conditions import fixed_conditions
 from afi_verify.errors import UnusableError
+from afi_verify.journal import Journal
 from afi_verify.known_failures import without_stale
 from afi_verify.limits import Limits, limits_of
 from afi_verify.planning import Check, Plan, all_checks_that_run, make_plan, planned_checks, why_not
@@ -137,11 +138,14 @@ def run_plan(
     listener: Listener | None = None,
     jobs: int = 1,
     limits: Limits | None = None,
+    journal: Journal | None = None,
+    cluster: str | None = None,
 ) -> Results:
     """Run every check that ``plan`` makes of ``adapters``; ``problems`` are what was unusable before.
 
     With ``limits``, or more than one of ``jobs``, checks run on so many worker processes; the results are the same, but
-    that a check whose process dies is an ``error``. Else they run in this process.
+    that a check whose process dies is an ``error``. Else they run in this process. What the ``journal`` knows does not
+    run again; what is found is written into it. ``cluster``: the address of a dask scheduler, to run them there.
 
     Raises
     ------
@@ -160,7 +164,16 @@ def run_plan(
     results: dict[str, CheckResult] = {}
     # Claim by claim, not adapter by adapter: the truth of a case is computed once for all adapters.
     ordered = [check for same_claim in zip(*planned, strict=True) for check in same_claim]
-    with contextlib.closing(_run(plan, adapters, ordered, jobs, limits)) as events:
+    known = {} if journal is None else journal.known
+    for check in ordered:
+        if check.id in known:
+            results[check.id], seconds[check.id], printed = known[check.id]
+            if printed:
+                output[check.id] = printed
+            if listener is not None:
+                listener(check, results[check.id])
+    ordered = [check for check in ordered if check.id not in results]
+    with contextlib.closing(_run(plan, adapters, ordered, jobs, limits, cluster)) as events:
         for check, result, took, printed in events:
             if listener is not None:
                 listener(check, result)
@@ -168,8 +181,11 @@ def run_plan(
                 results[check.id] = result
                 if result.verdict is not Verdict.NOT_PROVIDED:
                     seconds[check.id] = took
-                if printed and result.verdict is not Verdict.PASS:
+                printed = "" if result.verdict is Verdict.PASS else printed
+                if printed:
                     output[check.id] = printed
+                if journal is not None and result.verdict is not Verdict.NOT_PROVIDED:
+                    journal.add(result, took, printed)
     for adapter, checks in zip(adapters, planned, strict=True):
         if adapter.known_failures:
             in_full = all_checks_that_run(adapter, plan)
@@ -201,10 +217,15 @@ def run_plan(
 
 
 def _run(
-    plan: Plan, adapters: Sequence[Adapter], checks: Sequence[Check], jobs: int, limits: Limits | None
+    plan: Plan,
+    adapters: Sequence[Adapter],
+    checks: Sequence[Check],
+    jobs: int,
+    limits: Limits | None,
+    cluster: str | None,
 ) -> Generator[Event, None, None]:
     """Yield each check as it begins and as it ends."""
-    if jobs == 1 and limits is None:
+    if jobs == 1 and limits is None and cluster is None:
         for check in checks:
             yield from run_here(check, plan)
         return
@@ -216,7 +237,13 @@ def _run(
     runnable = [check for check in checks if why_not(check, plan) is None]
     limits = limits or limits_of(plan.profile.name, jobs)
     warned = set()
-    with contextlib.closing(run_on_workers(plan, adapters, runnable, jobs, limits)) as events:
+    if cluster is not None and runnable:
+        from afi_verify.cluster import run_on_cluster
+
+        running = run_on_cluster(plan, adapters, runnable, cluster, limits)
+    else:
+        running = run_on_workers(plan, adapters, runnable, jobs, limits)
+    with contextlib.closing(running) as events:
         for check, outcome, took, printed in events:
             if not isinstance(outcome, NotSentError):
                 yield check, outcome, took, printed

@@ -1,5 +1,6 @@
 """One call of ``afi-verify run``: load, verify, write; what is unusable does not stop the rest."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from afi_verify.backends import load_backend
 from afi_verify.console import Console
 from afi_verify.errors import UnusableError
 from afi_verify.jobs import usual_jobs
+from afi_verify.journal import open_journal
 from afi_verify.limits import limits_of
 from afi_verify.loading import load_adapters
 from afi_verify.planning import Plan, planned_checks
@@ -30,11 +32,15 @@ def run_session(
     isolated: bool = True,
     timeout: float | None = None,
     memory: str | None = None,
+    resume: bool = False,
+    cluster: str | None = None,
 ) -> Results:
     """Verify the adapters in ``files`` (the shipped ones if there are none) and show what is found.
 
     Checks run on ``jobs`` worker processes, or on as many as :func:`~afi_verify.jobs.usual_jobs` says, each check for
     at most ``timeout`` seconds and with at most so much ``memory`` (``"2G"``); unless ``isolated``, in this process.
+    With ``resume`` a run into the same ``report`` that did not end goes on. With ``cluster``, the address of a dask
+    scheduler, checks run there.
 
     Raises
     ------
@@ -44,31 +50,58 @@ def run_session(
     """
     if report is not None:
         require_writable(report)
+    elif resume:
+        raise UnusableError("--resume goes on with a run that was writing a report: give its folder, --report DIR.")
     adapters, problems = _collect(files)
     for problem in problems:
         console.problem(problem.message)
     planned = sum(len(planned_checks(adapter, plan)) for adapter in adapters)
-    if isolated:
+    if cluster is not None:
+        from afi_verify.cluster import slots
+
+        jobs = slots(cluster)
+        limits = limits_of(plan.profile.name, jobs, timeout, memory)
+    elif isolated:
         jobs = usual_jobs(plan, adapters) if jobs is None else jobs
         limits = limits_of(plan.profile.name, jobs, timeout, memory)
     else:
         jobs, limits = 1, None
-    with console.progress(planned) as listener:
-        results = run_plan(
-            plan, adapters, strict=strict, problems=problems, listener=listener, jobs=jobs, limits=limits
-        )
-    if adapters and all(check.verdict is Verdict.NOT_PROVIDED for check in results.checks):
-        nothing = Problem("", "Nothing was verified: no adapter provides a role that was asked for, on such data.")
-        console.problem(nothing.message)
-        results = dataclasses.replace(results, problems=(*results.problems, nothing))
-    console.summary(results)
-    if report is not None:
-        try:
-            page = Report(results).write(report)
-        except OSError as error:
-            raise UnusableError(f"The report cannot be written to {report}: {error.strerror}.") from None
-        console.written(page)
+    with contextlib.ExitStack() as stack:
+        journal = None
+        if report is not None:
+            journal = stack.enter_context(open_journal(report, plan, adapters, resume=resume))
+        with console.progress(planned) as listener:
+            results = run_plan(
+                plan,
+                adapters,
+                strict=strict,
+                problems=problems,
+                listener=listener,
+                jobs=jobs,
+                limits=limits,
+                journal=journal,
+                cluster=cluster,
+            )
+        if adapters and all(check.verdict is Verdict.NOT_PROVIDED for check in results.checks):
+            nothing = Problem("", "Nothing was verified: no adapter provides a role that was asked for, on such data.")
+            console.problem(nothing.message)
+            results = dataclasses.replace(results, problems=(*results.problems, nothing))
+        console.summary(results)
+        if report is not None and journal is not None:
+            _write(results, report)
+            journal.finish()
+            console.written(report / "index.html")
     return results
+
+
+def _write(results: Results, report: Path) -> None:
+    try:
+        Report(results).write(report)
+    except OSError as error:
+        raise UnusableError(
+            f"The report cannot be written to {report}: {error.strerror}. The results are kept: mend that, and run the "
+            "same again with --resume."
+        ) from None
 
 
 def load_array(path: Path) -> Array:

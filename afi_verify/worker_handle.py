@@ -40,7 +40,7 @@ class DiedError(Exception):
 class Worker:
     """One worker process."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, folder: str | None = None) -> None:
         start = f"import sys; sys.path[:] = {sys.path!r}; from afi_verify.worker import main; main()"
         self._process = subprocess.Popen(
             [sys.executable, "-u", "-c", start],
@@ -49,6 +49,7 @@ class Worker:
             stderr=subprocess.PIPE,
             # An interrupt from the terminal is the caller's: it ends the workers in an orderly way.
             start_new_session=True,
+            cwd=folder,
         )
         self._limits = limits
         self._printed = Capture(self._process.stderr)  # type: ignore[arg-type]

@@ -49,16 +49,11 @@ def run_on_workers(
     RuntimeError
         If the harness itself failed in a worker; the message holds its traceback.
     """
-    packed = [_pack(adapter) for adapter in adapters]
-    run = _Run(
-        pickle.dumps((plan, [parcel for parcel, _ in packed])), [reason for _, reason in packed], adapters, limits
-    )
-    groups: dict[tuple[str, str], list[Check]] = {}
-    for check in checks:
-        groups.setdefault(group_of(check), []).append(check)
-    # Large groups first: what comes last is small, and no worker has long to wait for another.
-    run.groups.extend(sorted(groups.values(), key=len, reverse=True))
-    threads = [threading.Thread(target=run.work, daemon=True) for _ in range(min(jobs, len(groups)))]
+    packed = pack_all(adapters)
+    setup = pickle.dumps((plan, [parcel for parcel, _ in packed]))
+    run = _Run(setup, [reason for _, reason in packed], adapters, limits)
+    run.groups.extend(groups_of(checks))
+    threads = [threading.Thread(target=run.work, daemon=True) for _ in range(min(jobs, len(run.groups)))]
     for thread in threads:
         thread.start()
     try:
@@ -75,11 +70,23 @@ def run_on_workers(
             thread.join()
 
 
-def _pack(adapter: Adapter) -> tuple[bytes | None, str]:
-    try:
-        return pack(adapter), ""
-    except UnusableError as error:
-        return None, str(error)
+def groups_of(checks: Sequence[Check]) -> list[list[Check]]:
+    """Return the checks by what must run in one process, large groups first: what comes last is small."""
+    groups: dict[tuple[str, str], list[Check]] = {}
+    for check in checks:
+        groups.setdefault(group_of(check), []).append(check)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def pack_all(adapters: Sequence[Adapter]) -> list[tuple[bytes | None, str]]:
+    """Return each adapter as bytes, or why it cannot be sent."""
+    packed: list[tuple[bytes | None, str]] = []
+    for adapter in adapters:
+        try:
+            packed.append((pack(adapter), ""))
+        except UnusableError as error:
+            packed.append((None, str(error)))
+    return packed
 
 
 class _Run:

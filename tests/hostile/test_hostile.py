@@ -20,9 +20,9 @@ KINDS = {
     "abort": ("error", r"died: signal SIGABRT, an abort \(adapters\.py, line \d+\)\."),
     "os._exit": ("error", r"died: exit status 3\."),
     "sys.exit": ("error", r"raised SystemExit: 0 \(adapters\.py, line \d+\)"),
-    "infinite loop": ("error", r"did not end within 4 s \(--timeout\), and was stopped \(adapters\.py, line \d+\)\."),
-    "hangs in C and ignores signals": ("error", r"did not end within 4 s .*adapters\.py, line \d+"),
-    "stops itself": ("error", r"did not end within 4 s"),
+    "infinite loop": ("error", r"did not end within 6 s \(--timeout\), and was stopped \(adapters\.py, line \d+\)\."),
+    "hangs in C and ignores signals": ("error", r"did not end within 6 s .*adapters\.py, line \d+"),
+    "stops itself": ("error", r"did not end within 6 s"),
     "memory bit by bit": ("error", r"more than 600 MiB of memory \(--max-memory\), .*\(adapters\.py, line \d+\)\."),
     "memory at once": ("error", r"raised MemoryError: Unable to allocate 8\.00 PiB"),
     "child returns": ("error", "It forked a process that returned from it, too"),
@@ -107,7 +107,7 @@ def run(file, *options, folder):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
-    return run(ADAPTERS, "--timeout", "4", "--max-memory", "600M", "--report", "out", folder=folder)
+    return run(ADAPTERS, "--timeout", "6", "--max-memory", "600M", "--report", "out", folder=folder)
 
 
 def judge(found, kinds):
