@@ -70,11 +70,14 @@ def examine(subject: Subject, problem: Problem) -> Finding:
     if not truth.representable.any():
         return Finding(handed, Kind.RIGHT, "", truth, None, unknown, margins)
     try:
-        answer = call(subject, handed, subject.dtype)
+        complaints: list[str] = []
+        answer = call(subject, handed, subject.dtype, complaints)
     except BrokenAnswerError as error:
         return Finding(handed, Kind.ERROR, str(error), truth, None, unknown, margins)
     errors = np.where(truth.representable, errors_of(answer, truth), np.nan)
     bad = errors > LIMIT
+    if not bad.any() and complaints:
+        return Finding(handed, Kind.ERROR, complaints[0], truth, answer, errors, margins)
     if not bad.any():
         return Finding(handed, Kind.RIGHT, "", truth, answer, errors, margins)
     if not np.isfinite(answer[bad]).all():
