@@ -180,7 +180,10 @@ def _read(backend: Backend, answer: Any, expected: tuple[int, ...], dtype: str, 
             f"It returned shape {tuple(answer.shape)}; expected {expected} for a batch of {expected[0]} points of "
             f"shape {event}."
         )
-    if backend.dtype_name(answer) != dtype:
+    if subject.provided.claim.answer == "flags":
+        if backend.dtype_name(answer) != "bool":
+            raise BrokenAnswerError(f"It returned {backend.dtype_name(answer)}; expected bool: yes or no, per point.")
+    elif backend.dtype_name(answer) != dtype:
         raise BrokenAnswerError(
             f"It returned {backend.dtype_name(answer)} for {dtype} arguments; make new arrays (eye, zeros, arange …) "
             "in the dtype of x, and convert nothing."

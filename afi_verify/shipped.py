@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from afi_verify.adapter import Adapter
-from afi_verify.implementations import numpy_dirac, numpy_gaussian_mixture
+from afi_verify.implementations import numpy_dirac, numpy_gaussian_mixture, numpy_transport
 
 _DIRAC_ROLES = (
     "score",
@@ -44,6 +44,13 @@ def _with_trajectories(adapter: Adapter, trajectories: ModuleType, *methods: str
     return adapter
 
 
+def _with_transport(adapter: Adapter, transport: ModuleType) -> Adapter:
+    for role in ("transport_map", "transport_jacobian", "transport_is_optimal"):
+        if hasattr(transport, role):
+            adapter.provides(role, getattr(transport, role))
+    return adapter
+
+
 def _matching(dtype: str, trajectories: ModuleType) -> Adapter:
     adapter = Adapter("torch-matching", backend="torch", dtype=dtype)
     adapter.provides("log_likelihood", trajectories.matching_log_likelihood)
@@ -70,7 +77,8 @@ def _training(dtype: str, training: ModuleType) -> Adapter:
 
 def _adapters() -> list[Adapter]:
     adapters = [
-        _analytic("numpy", "numpy", dtype, numpy_dirac, numpy_gaussian_mixture) for dtype in ("float64", "float32")
+        _with_transport(_analytic("numpy", "numpy", dtype, numpy_dirac, numpy_gaussian_mixture), numpy_transport)
+        for dtype in ("float64", "float32")
     ]
     if importlib.util.find_spec("torch") is not None:
         from afi_verify.implementations import (
@@ -80,10 +88,12 @@ def _adapters() -> list[Adapter]:
             torch_stochastic,
             torch_training,
             torch_trajectories,
+            torch_transport,
         )
 
         dtypes = ("float64", "float32")
         analytic = [_analytic("torch", "torch", dtype, torch_dirac, torch_gaussian_mixture) for dtype in dtypes]
+        analytic = [_with_transport(adapter, torch_transport) for adapter in analytic]
         adapters += [_with_trajectories(adapter, torch_trajectories, "exact", "mixture") for adapter in analytic]
         baselines = [_autodiff(dtype, torch_autodiff) for dtype in dtypes]
         adapters += [_with_trajectories(adapter, torch_trajectories, "autodiff") for adapter in baselines]

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from afi_properties.judgement import LIMIT, norms
 from afi_properties.precision import PRECISIONS
 from afi_properties.problem import Array, Problem
 from afi_properties.trajectory import TrajectoryClaim, trajectory_of
-from afi_properties.trajectory_cases import trajectory_problems
 from afi_reference.flow import FlowResult
 from afi_verify.backends import load_backend
 from afi_verify.errors import BrokenAnswerError
@@ -90,7 +89,7 @@ def look_at_trajectories(
     # Who asks for atoms without their weights is told that these are uniform.
     weighted = subject.asks_for("weights") or not subject.asks_for("data", "means")
     count = FEWEST_CASES + CASES_PER_ROUND * (plan.profile.rounds - 1)
-    for problem in _drawn(claim.family, count, plan.seed, dimension, weighted):
+    for problem in _drawn(claim.cases, claim.family, count, plan.seed, dimension, weighted):
         findings.append(_examine(subject, claim, problem))
         # What is wrong or broken may be slow, too.
         if stop(findings[-1]) or findings[-1].kind in (Kind.WRONG, Kind.ERROR):
@@ -110,9 +109,11 @@ def conclude_trajectories(check: Check, findings: list[TrajectoryFinding]) -> Ch
 
 
 @functools.lru_cache(maxsize=8)
-def _drawn(family: str, count: int, seed: int, dimension: int | None, weighted: bool) -> tuple[Problem, ...]:
+def _drawn(
+    cases: Callable[..., Iterator[Problem]], family: str, count: int, seed: int, dimension: int | None, weighted: bool
+) -> tuple[Problem, ...]:
     # Kept, because truths are known by the identity of their problem: the same numbers in every precision.
-    return tuple(trajectory_problems(family, count, seed, dimension, weighted=weighted))
+    return tuple(cases(family, count, seed, dimension, weighted=weighted))
 
 
 @functools.lru_cache(maxsize=512)

@@ -16,6 +16,7 @@ from afi_properties.claims import (
     trace_head,
     trace_matching,
     trace_stochastic,
+    transport,
 )
 from afi_properties.relation import Relation
 from afi_properties.relations import (
@@ -70,6 +71,7 @@ RANDOM_CLAIMS: tuple[Claim, ...] = (*trace_stochastic.CLAIMS, *trace_head.CLAIMS
 TRAJECTORY_CLAIMS: tuple[TrajectoryClaim, ...] = (
     *log_likelihood.CLAIMS,
     *adjoint.CLAIMS,
+    *transport.CLAIMS,
 )
 """Claims about what is integrated along the flow: the limit of many steps is judged, not one answer."""
 

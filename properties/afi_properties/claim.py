@@ -19,6 +19,7 @@ HEAD_PARAMETERS = frozenset({"head", "head_fn"})
 ANSWER_SHAPES: dict[str, Callable[[int, tuple[int, ...]], tuple[int, ...]]] = {
     "point": lambda batch, event: (batch, *event),
     "scalar": lambda batch, event: (batch,),
+    "flags": lambda batch, event: (batch,),
     "matrix": lambda batch, event: (batch, _size(event), _size(event)),
 }
 """Shape of an answer, by kind, for a batch size and an event shape."""
@@ -39,8 +40,8 @@ class AnyClaim:
     printed
         What the paper prints, where that is wrong; else ``None``.
     answer
-        ``"point"``: (B, d); ``"scalar"``: (B,); ``"matrix"``: (B, d, d); ``"head"``: a function of (x, t)
-        that returns (B,).
+        ``"point"``: (B, d); ``"scalar"``: (B,); ``"flags"``: (B,) bool; ``"matrix"``: (B, d, d); ``"head"``: a function
+        of (x, t) that returns (B,).
     parameters
         The names that an implementation may ask for.
     """

@@ -7,7 +7,7 @@ be compared with the truth. What is judged is the limit as ``num_steps`` grows; 
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from afi_properties.claim import AnyClaim
 from afi_properties.judgement import norms
 from afi_properties.problem import Array, Problem
+from afi_properties.trajectory_cases import trajectory_problems
 from afi_reference.dirac import DiracMixture
 from afi_reference.flow import FlowOracle, FlowResult
 from afi_reference.flow.level import Level
@@ -125,13 +126,17 @@ class TrajectoryClaim(AnyClaim):
         Wrong formulas by name, for the margins.
     scale
         What an error is measured by, (B,), from a trajectory and the right answer.
+    cases
+        What draws the problems; see :func:`~afi_properties.trajectory_cases.trajectory_problems` for its arguments.
     """
 
     truth: Callable[[Trajectory], FlowResult]
     wrong: Mapping[str, TrajectoryFormula]
     scale: Callable[[Trajectory, Array], Array] = norm_of_answer
+    cases: Callable[..., Iterator[Problem]] = trajectory_problems
 
 
+@functools.lru_cache(maxsize=64)
 def trajectory_of(problem: Problem) -> Trajectory:
     """Return the trajectory that a problem speaks of; its numbers are exact in every precision."""
     values = problem.values
