@@ -133,7 +133,8 @@ def call(subject: Subject, handed: Handed, dtype: str, complaints: list[str] | N
     event = subject.event_shape(problem)
     expected = subject.provided.claim.answer_shape(problem.batch, event)
     try:
-        numbers = _read(backend, answer, expected, dtype, event)
+        wanted = "bool" if subject.provided.claim.answer == "flags" else dtype
+        numbers = _read(backend, answer, expected, wanted, event)
     except BrokenAnswerError:
         raise
     except Exception as error:  # the answer is an object of somebody else's class
@@ -180,10 +181,9 @@ def _read(backend: Backend, answer: Any, expected: tuple[int, ...], dtype: str, 
             f"It returned shape {tuple(answer.shape)}; expected {expected} for a batch of {expected[0]} points of "
             f"shape {event}."
         )
-    if subject.provided.claim.answer == "flags":
-        if backend.dtype_name(answer) != "bool":
-            raise BrokenAnswerError(f"It returned {backend.dtype_name(answer)}; expected bool: yes or no, per point.")
-    elif backend.dtype_name(answer) != dtype:
+    if dtype == "bool" and backend.dtype_name(answer) != dtype:
+        raise BrokenAnswerError(f"It returned {backend.dtype_name(answer)}; expected bool: yes or no, for each point.")
+    if backend.dtype_name(answer) != dtype:
         raise BrokenAnswerError(
             f"It returned {backend.dtype_name(answer)} for {dtype} arguments; make new arrays (eye, zeros, arange …) "
             "in the dtype of x, and convert nothing."

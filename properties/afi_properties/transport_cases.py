@@ -101,7 +101,7 @@ def _centres(rng: np.random.Generator, structure: str, d: int, ratio: float) -> 
     # A power of two, so that small integers stay exact.
     unit = 2.0 ** np.round(np.log2(ratio))
     axes = _AXES if d > 1 else np.ones((1, 1))
-    offset: Array = unit * rng.integers(-8, 9, size=axes.shape[1])
+    offset = np.asarray(unit * rng.integers(-8, 9, size=axes.shape[1]))
     if structure == "single":
         plane, weights = offset[None], np.ones(1)
     elif structure == "product" and d > 1:
