@@ -7,6 +7,7 @@ Nor is what only adds to the state, such as a new environment variable: importin
 import builtins
 import contextlib
 import math
+import operator
 import os
 import signal
 import sys
@@ -149,6 +150,12 @@ def _of_torch(torch: Any) -> Iterator[_Part]:
 
 
 _names: dict[str, dict[str, Any]] = {}
+_getters: dict[str, Callable[[dict[str, Any]], tuple[Any, ...]]] = {}
+
+
+def _remember(module: types.ModuleType) -> None:
+    functions = _functions(module)
+    _names[module.__name__], _getters[module.__name__] = functions, operator.itemgetter(*functions)
 
 
 def _replaced_names() -> list[str]:
@@ -159,9 +166,12 @@ def _replaced_names() -> list[str]:
         if module is None:
             continue
         if name not in _names:
-            _names[name] = _functions(module)
-        present = vars(module)
-        for key, value in _names[name].items():
+            _remember(module)
+        present, functions, get = vars(module), _names[name], _getters[name]
+        with contextlib.suppress(KeyError):
+            if get(present) == tuple(functions.values()):  # a hundred times a second and more: so in C, not in Python
+                continue
+        for key, value in functions.items():
             if present.get(key) is not value:
                 setattr(module, key, value)
                 replaced.append(f"{name}.{key}, which it replaced")
@@ -179,4 +189,4 @@ def _functions(module: types.ModuleType) -> dict[str, Any]:
 
 
 for _module in (builtins, math, np, np.linalg):
-    _names[_module.__name__] = _functions(_module)
+    _remember(_module)
