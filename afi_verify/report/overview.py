@@ -97,10 +97,9 @@ def accuracy(results: Results) -> str:
 def next_steps(checks: Sequence[CheckResult]) -> list[int]:
     """Return the positions of the checks to look at first, at most `MOST_STEPS`.
 
-    One per role before a second of the same role: a broken function often fails several claims at once. Of equal
-    verdicts, those with a diagnosis first: they say what to do.
-    Roles that are not provided are no step: only the user knows whether the code should have them. Nor are known
-    failures.
+    One per adapter and role before a second of the same: a broken function often fails several claims, in every
+    dtype. Of equal verdicts, those with a diagnosis first: they say what to do. Roles that are not provided are no
+    step: only the user knows whether the code should have them. Nor are known failures.
     """
     wanted = URGENCY[:-1]
     order = sorted(
@@ -111,7 +110,7 @@ def next_steps(checks: Sequence[CheckResult]) -> list[int]:
     first: list[int] = []
     later: list[int] = []
     for index in order:
-        key = (*checks[index].id.split("/")[:2], checks[index].role)
+        key = (checks[index].id.split("/")[0], checks[index].role)
         (later if key in seen else first).append(index)
         seen.add(key)
     return (first + later)[:MOST_STEPS]

@@ -143,6 +143,8 @@ def _check_sum(entry: dict[str, Any], counted: dict[str, int], where: str) -> No
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
+    if kind is str or kind is int:  # first, since they are most of a large file
+        return _expect(kind, value, where)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _build_dataclass(kind, value, where)
     if kind is float:

@@ -2,12 +2,17 @@
 
 import json
 import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from afi_verify.cli import app
-from afi_verify.report import streaming
+from afi_verify.report import render_report, streaming
 from afi_verify.report.landing import write_landing
 from afi_verify.report.reading import read_results
 from afi_verify.report.streaming import read_results_file
@@ -22,6 +27,8 @@ from afi_verify.results import (
     Verdict,
     to_json,
 )
+
+REPORTS = Path(__file__).parents[2] / "reports"
 
 
 def a_check(index, verdict=Verdict.PASS):
@@ -137,3 +144,71 @@ def test_unusable_arguments(arguments, tmp_path, monkeypatch):
     outcome = CliRunner().invoke(app, ["report", *arguments])
     assert outcome.exit_code == 2
     assert outcome.stderr.startswith("unusable: ")
+
+
+def twice(document):
+    """The document with each adapter a second time, under another name."""
+    copies = json.loads(json.dumps(document["adapters"]))
+    for adapter in copies:
+        adapter["name"] += "-again"
+        for check in adapter["checks"]:
+            check["id"] = check["id"].replace("/", "-again/", 1)
+    return {
+        **document,
+        "adapters": document["adapters"] + copies,
+        "sum": {k: 2 * n for k, n in document["sum"].items()},
+    }
+
+
+def test_the_shipped_set_is_rendered_fast_and_small_even_if_it_grows():
+    text = (REPORTS / "shipped" / "results.json").read_text("utf-8")
+    start = time.process_time()
+    document = json.loads(text)
+    json.dumps(document)
+    read = time.process_time() - start
+    start = time.process_time()
+    html = render_report(document)
+    rendered = time.process_time() - start
+    # 2 s is about 60 times what Python needs to read and write the JSON; measured: 5 to 10 times.
+    assert rendered < 60 * read
+    assert len(html.encode()) < 500_000
+    page = render_report(twice(document))
+    assert len(page.encode()) < 700_000
+    assert "There is no room for the details" not in page
+
+
+SMALL = """{{"id": "many/float32/{role}/eq-27/dirac-{i}", "role": "{role}", "claim": "eq-27", "scenario": "dirac-{i}",
+"statement": "s", "printed": null, "verdict": "{verdict}", "message": "It is off, number {i}.", "cases": 1, "items": 2,
+"evidence": 2, "limit": 16.0, "worst_error": {error}, "median_error": 1.0,
+"points": [[-3.0, 1.5, 1e14, 2, 3], [5.0, {error}, 10.0, 2, 3]]}}"""
+
+RENDER = """
+import resource, sys
+from pathlib import Path
+from afi_verify.report import write_report
+write_report(Path(sys.argv[1]), Path(sys.argv[2]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak memory is measured in KiB on Linux alone")
+def test_a_hundred_thousand_checks_fit_a_page_and_bounded_memory(tmp_path):
+    source, target = tmp_path / "results.json", tmp_path / "index.html"
+    adapter = {"name": "many", "backend": "numpy", "dtype": "float32", "device": "cpu", "source": "a.py", "checks": []}
+    run = {"version": "1", "profile": "ci", "seed": 0, "strict": False, "schema": "afi-verify/results/1"}
+    head, tail = json.dumps({**run, "adapters": [adapter]}).split("[]}]")
+    with source.open("w", encoding="utf-8") as file:
+        file.write(head + "[")
+        for i in range(100_000):
+            verdict = "fail" if i % 1000 == 7 else "pass"
+            error = 1e6 + i if verdict == "fail" else 1 + i % 11
+            file.write("," * (i > 0) + SMALL.format(i=i, role=f"role_{i % 9}", verdict=verdict, error=float(error)))
+        file.write("]}]" + tail)
+    command = [sys.executable, "-c", RENDER, str(source), str(target)]
+    peak = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    html = target.read_text("utf-8")
+    assert len(html.encode()) < 5_000_000
+    assert "100 of 100000 checks failed" in html
+    assert len(re.findall(r'<details class="check" id=', html)) == 300
+    assert html.count('data-verdict="fail"') == 100
+    assert peak < 300_000  # KiB; measured: 165,000
