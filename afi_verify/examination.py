@@ -14,6 +14,7 @@ from afi_properties.problem import Array, Problem
 from afi_properties.vacuity import CaseMargin, case_margin
 from afi_verify.errors import BrokenAnswerError
 from afi_verify.handing import Handed, Subject, call, round_problem
+from afi_verify.roughness import is_smooth
 
 
 class Kind(IntEnum):
@@ -85,6 +86,12 @@ def examine(subject: Subject, problem: Problem) -> Finding:
         return Finding(handed, Kind.WRONG, message, truth, answer, errors, margins)
     worst = float(np.nanmax(errors))
     right = _where_right(subject, handed, answer, truth, bad)
+    if right is not None and subject.dtype == "float64" and is_smooth(subject, handed, answer - truth.answer, bad):
+        message = (
+            f"It is off by {worst:.3g} times what float64 can attain: little, but by as much at all numbers near by, "
+            "as rounding is not."
+        )
+        return Finding(handed, Kind.WRONG, message, truth, answer, errors, margins)
     if right is not None:
         message = f"It is off by {worst:.3g} times what {subject.dtype} can attain, but {right}."
         return Finding(handed, Kind.INACCURATE, message, truth, answer, errors, margins)
@@ -131,7 +138,8 @@ def _where_right(subject: Subject, handed: Handed, answer: Array, truth: Truth, 
 
     The same numbers are handed over again in float64. Float64 code has nothing wider, and code that converts to
     float32 on the way does not use it: there an answer has lost digits if it would do for float32. Rounding errors are
-    proportional to the unit roundoff; a wrong formula is wrong by as much in any precision, and somewhere by much.
+    proportional to the unit roundoff; a wrong formula is wrong by as much in any precision, and somewhere by much. One
+    that is nowhere wrong by much, as by a small number added to a divisor, is told by how smooth its deviation is.
     """
     if subject.dtype != "float64":
         try:

@@ -60,6 +60,12 @@ class Coefficients:
     tolerances: Array  # how far a factor may be from them
     logs: Array  # (P, 6): logarithms of alpha, sigma, d, N, B, N/(N-1)
 
+    @property
+    def telling(self) -> "Coefficients":
+        """Those that are known to a tenth: where a term is lost in the rounding of the others, any factor fits."""
+        known = self.tolerances <= 0.1 * np.maximum(np.abs(self.values), 1)
+        return Coefficients(self.values[known], self.tolerances[known], self.logs[known])
+
 
 def find_factor(coefficients: Coefficients) -> Factor | None:
     """Return the simplest factor within the tolerances of all coefficients, or ``None``; never the factor 1."""
@@ -68,17 +74,19 @@ def find_factor(coefficients: Coefficients) -> Factor | None:
         return None  # the factor 1 is the truth
     if (np.abs(values) <= tolerances).all():
         return Factor(0.0)
-    if not (np.isfinite(values).all() and (values != 0).all()):
+    if not np.isfinite(values).all():
         return None
     constants, powers = _grid()
     for sign in (1.0, -1.0):
-        with np.errstate(all="ignore"):
-            predicted = sign * constants[:, None] * np.exp(powers @ coefficients.logs.T)
-        fits = (np.abs(predicted - values) <= tolerances).all(axis=1)
-        if fits.any():
-            first = int(np.argmax(fits))
-            return Factor(sign * float(constants[first]), *(float(p) for p in powers[first]))
-    return _find_constant(coefficients) or _find_damping(coefficients)
+        fits = np.arange(len(constants))
+        for points in (slice(8), slice(8, None)):  # the first few rule out nearly all
+            with np.errstate(all="ignore"):
+                predicted = sign * constants[fits, None] * np.exp(powers[fits] @ coefficients.logs[points].T)
+            fits = fits[(np.abs(predicted - values[points]) <= tolerances[points]).all(axis=1)]
+        if len(fits):
+            return Factor(sign * float(constants[fits[0]]), *(float(p) for p in powers[fits[0]]))
+    telling = coefficients.telling
+    return _find_constant(telling) or _find_damping(telling)
 
 
 def _find_constant(coefficients: Coefficients) -> Factor | None:

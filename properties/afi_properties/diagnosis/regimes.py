@@ -40,17 +40,28 @@ def find_threshold(exhibits: Sequence[Exhibit], wrong: Sequence[Array]) -> Expla
         return None
     bad = table.wrong
     underflow = _UNDERFLOW[exhibits[0].precision.name]
-    exponents = table.column(_largest_exponent)
-    if exponents[bad].max() < min(underflow, exponents[~bad].min()):
-        words = "is wrong only where every weight underflows: subtract the largest exponent first"
-        return Explanation(Fault.UNDERFLOW, words)
+    for words, exponent in _EXPONENTS:
+        exponents = table.column(exponent)
+        if exponents[bad].max() < min(underflow, exponents[~bad].min()):
+            return Explanation(Fault.UNDERFLOW, f"is wrong only where {words}: subtract the largest exponent first")
     candidates = []
     for fault, words, feature in _NUMBERS:
         values = table.column(feature)
         low, high = values[bad].min(), values[bad].max()
-        if words != "N" or low > 2:  # a single atom is right whatever the weights: that says nothing
+        if (words == "N" and low <= 2) or (words == "|log-SNR|" and low < 1):
+            pass  # a single atom is right whatever the weights, and alpha = sigma whatever their powers
+        elif words == "N":
+            where = f"where N is at least {low:.4g}: some atoms are left out, or put together wrongly"
+            candidates.append((Fault.TRUNCATED, where, values >= low))
+        elif words == "d" and low <= 2:
+            where = f"where d is at least {low:.4g}: entries of a matrix, or axes, are mistaken for one another"
+            candidates.append((Fault.STRUCTURE, where, values >= low))
+        else:
             candidates.append((fault, f"where {words} is at least {low:.4g}", values >= low))
-        candidates.append((fault, f"where {words} is at most {high:.4g}", values <= high))
+        if words == "d" and high == 1:
+            candidates.append((Fault.BROADCASTING, "where d is 1", values <= high))
+        else:
+            candidates.append((fault, f"where {words} is at most {high:.4g}", values <= high))
     return table.best(candidates)
 
 
@@ -89,11 +100,29 @@ def _atoms(e: Exhibit) -> Array:
     return np.asarray(values["data"] if "data" in values else values["means"])
 
 
-def _largest_exponent(e: Exhibit) -> Array:
+def _exponents(e: Exhibit) -> Array:
     values = e.problem.values
     x, alpha, sigma = values["x"], values["alpha"], values["sigma"]
-    squares = np.stack([((p - a * _atoms(e)) ** 2).sum(axis=1).min() for p, a in zip(x, alpha, strict=True)])
-    return np.asarray(-squares / (2 * sigma**2))
+    squares = np.stack([((p - a * _atoms(e)) ** 2).sum(axis=1) for p, a in zip(x, alpha, strict=True)])
+    return np.asarray(-squares / (2 * sigma[:, None] ** 2))
+
+
+def _least_density(e: Exhibit) -> Array:
+    """Return minus the logarithm of the factor of a density, which overflows, (B,)."""
+    return np.asarray(e.problem.dimension / 2 * np.log(2 * np.pi * e.problem.values["sigma"] ** 2))
+
+
+_EXPONENTS: tuple[tuple[str, Callable[[Exhibit], Array]], ...] = (
+    ("every weight underflows", lambda e: _exponents(e).max(axis=1)),
+    ("exponentials relative to the first atom's overflow", lambda e: _exponents(e)[:, 0] - _exponents(e).max(axis=1)),
+    ("exponentials relative to the last atom's overflow", lambda e: _exponents(e)[:, -1] - _exponents(e).max(axis=1)),
+    (
+        "every weight relative to the batch's largest underflows",
+        lambda e: _exponents(e).max(axis=1) - _exponents(e).max(),
+    ),
+    ("the densities' factor (2πσ²)^(−d/2) overflows", _least_density),
+)
+"""What underflows where it is small, by point, (B,)."""
 
 
 def _offset(e: Exhibit) -> float:
@@ -118,13 +147,14 @@ _FLAGS: tuple[tuple[Fault, str, Callable[[Exhibit], Array | float]], ...] = (
     (Fault.BROADCASTING, "for a batch of one point", lambda e: e.problem.batch == 1),
     (Fault.BATCH, "for a batch of more than one point", lambda e: e.problem.batch > 1),
     (Fault.SIZE, "for a single atom", lambda e: e.problem.atoms == 1),
-    (Fault.WEIGHTS_IGNORED, "where weights differ", lambda e: np.ptp(e.problem.values["weights"]) > 0),
+    (Fault.BROADCASTING, "where N = 1 or d = 1", lambda e: min(e.problem.atoms, e.problem.dimension) == 1),
+    (Fault.WEIGHTS_WRONG, "where weights differ", lambda e: np.ptp(e.problem.values["weights"]) > 0),
     (Fault.STRIDES, "where arrays are not contiguous", lambda e: e.problem.strided),
     (Fault.DUPLICATES, "where atoms are duplicated", _duplicated),
-    (Fault.SIZE, "for an even number of points", lambda e: e.problem.batch % 2 == 0),
-    (Fault.SIZE, "for an odd number of points", lambda e: e.problem.batch % 2 == 1),
-    (Fault.SIZE, "for an even number of atoms", lambda e: e.problem.atoms % 2 == 0),
-    (Fault.SIZE, "for an odd number of atoms", lambda e: e.problem.atoms % 2 == 1),
+    (Fault.BATCH, "for an even number of points", lambda e: e.problem.batch % 2 == 0),
+    (Fault.BATCH, "for an odd number of points", lambda e: e.problem.batch % 2 == 1),
+    (Fault.MINIBATCH, "for an even number of atoms", lambda e: e.problem.atoms % 2 == 0),
+    (Fault.MINIBATCH, "for an odd number of atoms", lambda e: e.problem.atoms % 2 == 1),
 )
 
 _NUMBERS: tuple[tuple[Fault, str, Callable[[Exhibit], Array | float]], ...] = (

@@ -1,6 +1,7 @@
 """The truth of a claim as a sum of named terms: most mistakes spoil one of them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -52,6 +53,7 @@ SHAPES = {
 """By role; the roles that are linear in the Fisher matrix."""
 
 
+@functools.lru_cache(maxsize=128)
 def terms_of(exhibit: Exhibit) -> list[Term]:
     """Return the whole truth, then its terms and groups of terms; those alone that the claim has."""
     i, truth = exhibit.inputs, exhibit.truth.answer
@@ -62,6 +64,16 @@ def terms_of(exhibit: Exhibit) -> list[Term]:
     if role == "score":
         noise = per_point(-(i.sigma**-2), i.x)
         return [whole, Term("x/σ²", noise), Term("αȳ/σ²", truth - noise)]
+    if role == "posterior_mean":
+        point = per_point(1 / i.alpha, i.x)
+        terms = [whole, Term("x/α", point), Term("−σε/α", truth - point)]
+        if isinstance(i.law, GaussianMixture):
+            means = np.exp(log_responsibilities(i.law, i)) @ i.law.means.astype(np.float64)
+            terms += [
+                Term("the means of the components", means),
+                Term("the step from the components' means", truth - means),
+            ]
+        return terms
     if role not in SHAPES:
         return [whole]
     shape = SHAPES[role]

@@ -124,7 +124,7 @@ def shortcut_at_low_snr(x, alpha, sigma, data):
     return (alpha * mean(posterior(x, alpha, sigma, data), data) - x) / sigma**2
 
 
-@mutant("fisher_vector_product", "numpy", "First order in alpha^2 / sigma^2: the prior's covariance.", Fault.NOISE)
+@mutant("fisher_vector_product", "numpy", "First order in alpha^2 / sigma^2: prior weights.", Fault.WEIGHTS_WRONG)
 def first_order_in_snr(x, v, alpha, sigma, data):
     prior = np.full((len(x), len(data)), 1 / len(data), x.dtype)
     return v / sigma**2 - alpha**2 / sigma**4 * covariance_product(prior, data, v)
@@ -144,7 +144,7 @@ def two_coordinates(x, alpha, sigma, data):
     return x.shape[1] / sigma**2 - alpha**2 / sigma**4 * variance(p, data[:, :2])
 
 
-@mutant("score", "numpy", "The norm of the atoms left out of the exponent: right if all have the same.", Fault.OFFSET)
+@mutant("score", "numpy", "The atoms' norm left out of the exponent: right if all have the same.", Fault.WEIGHTS_WRONG)
 def inner_products_only(x, alpha, sigma, data):
     p = softmax(alpha / sigma**2 * (x @ data.T))
     return (alpha * mean(p, data) - x) / sigma**2

@@ -65,7 +65,7 @@ def mean_detached(eps_fn, x, v, t, alpha, sigma):
 
 
 @mutant(
-    "fisher_trace_autodiff", "torch", "The gradient is not zeroed between dimensions: it accumulates.", Fault.DETACHED
+    "fisher_trace_autodiff", "torch", "The gradient is not zeroed between dimensions: it accumulates.", Fault.DIAGONAL
 )
 def gradient_not_zeroed(eps_fn, x, t, sigma):
     x = x.clone().requires_grad_()
@@ -198,7 +198,10 @@ def hundred_dimensions(eps_fn, x, t, sigma):
 
 
 @mutant(
-    "fisher_trace_autodiff", "torch", "Identity minus covariance, the covariance's trace by one vector.", Fault.ESTIMATE
+    "fisher_trace_autodiff",
+    "torch",
+    "Identity minus covariance, the covariance's trace by one vector.",
+    Fault.STRUCTURE,
 )
 def power_iteration(eps_fn, x, t, alpha, sigma):
     # The largest eigenvalue is found, and taken for all that differs from 1 / sigma^2.

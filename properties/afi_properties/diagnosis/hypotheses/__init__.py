@@ -6,11 +6,14 @@ from afi_properties.diagnosis.hypotheses import (
     batches,
     bounds,
     covariances,
+    derivatives,
     differences,
     levels,
     masses,
     mixtures,
     predictions,
+    reweighted,
+    underflow,
     weights,
 )
 from afi_properties.diagnosis.hypotheses.hypothesis import Hypothesis
@@ -18,7 +21,23 @@ from afi_properties.diagnosis.hypotheses.hypothesis import Hypothesis
 __all__ = ["Hypothesis", "all_hypotheses"]
 
 
+_KINDS = (
+    levels,
+    predictions,
+    mixtures,
+    weights,
+    reweighted,
+    batches,
+    covariances,
+    derivatives,
+    masses,
+    underflow,
+    bounds,
+    differences,
+)
+
+
 def all_hypotheses() -> Iterator[Hypothesis]:
     """Yield all hypotheses, the likeliest kinds of mistake first."""
-    for kind in (levels, predictions, mixtures, weights, batches, masses, covariances, differences, bounds):
+    for kind in _KINDS:
         yield from kind.hypotheses()

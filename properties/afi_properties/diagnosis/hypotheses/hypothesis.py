@@ -13,10 +13,26 @@ from afi_properties.diagnosis.terms import SHAPES
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
 
-Predict: TypeAlias = Callable[[Exhibit], Array | None]
+Predict: TypeAlias = "Callable[[Exhibit], Array | Rounded | None]"
 """Returns the answer (B, ...) that a hypothesis predicts; ``None`` where it predicts the truth."""
 
+
+class NotTriedError(Exception):
+    """Raised by a hypothesis that has no answer for a case, or one that would cost too much: it says nothing there."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rounded:
+    """The answer of a formula that loses digits: ``slack`` (B,) is how far rounding may move it."""
+
+    answer: Array  # (B, ...)
+    slack: Array
+
+
 Hypothesis: TypeAlias = tuple[Explanation, Predict]
+
+DIFFERENTIATING = ("fisher_vector_product_vjp", "fisher_vector_product_jvp", "fisher_trace_autodiff")
+"""Roles that differentiate a function epsilon."""
 
 Levels: TypeAlias = Callable[[Inputs], tuple[Array, Array]]
 """Returns alpha and sigma (B,) in place of the right ones."""
@@ -26,9 +42,7 @@ def with_levels(change: Levels) -> Predict:
     """Return the truth at other noise levels."""
 
     def predicted(exhibit: Exhibit) -> Array | None:
-        alpha, sigma = change(exhibit.inputs)
-        if not _usable(alpha, sigma):
-            return None
+        alpha, sigma = _changed(change, exhibit.inputs)
         return exhibit.claim.truth(dataclasses.replace(exhibit.inputs, alpha=alpha, sigma=sigma))
 
     return predicted
@@ -39,8 +53,8 @@ def with_levels_in_weights(change: Levels) -> Predict:
 
     def predicted(exhibit: Exhibit) -> Array | None:
         i = exhibit.inputs
-        alpha, sigma = change(i)
-        if not _usable(alpha, sigma) or i.skew is not None:
+        alpha, sigma = _changed(change, i)
+        if i.skew is not None:
             return None
         role, law = exhibit.claim.role, i.law
         if role == "posterior_mean":
@@ -62,9 +76,9 @@ def with_levels_in_factors(change: Levels) -> Predict:
 
     def predicted(exhibit: Exhibit) -> Array | None:
         i = exhibit.inputs
-        alpha, sigma = change(i)
+        alpha, sigma = _changed(change, i)
         role = exhibit.claim.role
-        if not _usable(alpha, sigma) or i.skew is not None:
+        if i.skew is not None:
             return None
         if role == "score":
             return per_point(-(sigma**-2), i.x - per_point(alpha, i.law.posterior_mean(i.x, i.alpha, i.sigma)))
@@ -74,6 +88,62 @@ def with_levels_in_factors(change: Levels) -> Predict:
         excess = exhibit.truth.answer - per_point(i.sigma**-2, identity)
         factor = (alpha / sigma**2) ** 2 / (i.alpha / i.sigma**2) ** 2
         return per_point(sigma**-2, identity) + per_point(factor, excess)
+
+    return predicted
+
+
+def with_levels_in_epsilon(change: Levels) -> Predict:
+    """Return the answer for epsilon at other noise levels: those that code itself uses are right."""
+
+    def predicted(exhibit: Exhibit) -> Array | None:
+        i, role = exhibit.inputs, exhibit.claim.role
+        alpha, sigma = _changed(change, i)
+        other = dataclasses.replace(i, alpha=alpha, sigma=sigma, handed_eps=None)
+        if role in DIFFERENTIATING:
+            return per_point(sigma / i.sigma, exhibit.claim.truth(other))
+        if i.handed_eps is None:
+            raise NotTriedError
+        return exhibit.claim.truth(dataclasses.replace(i, handed_eps=other.eps))
+
+    return predicted
+
+
+def with_levels_in_mean(change: Levels) -> Predict:
+    """Return the answer for a posterior mean that is made of the right epsilon with other noise levels."""
+
+    def predicted(exhibit: Exhibit) -> Array | None:
+        i = exhibit.inputs
+        if i.handed_eps is None or i.skew is not None:
+            raise NotTriedError
+        alpha, sigma = _changed(change, i)
+        mean = per_point(1 / alpha, i.x - per_point(sigma, i.handed_eps))
+        eps = per_point(1 / i.sigma, i.x - per_point(i.alpha, mean))
+        return exhibit.claim.truth(dataclasses.replace(i, handed_eps=eps))
+
+    return predicted
+
+
+def with_levels_in_head(change: Levels) -> Predict:
+    """Return the answer for a trace head at other noise levels."""
+
+    def predicted(exhibit: Exhibit) -> Array | None:
+        i = exhibit.inputs
+        if i.handed_head is None:
+            raise NotTriedError
+        head = i.law.posterior_second_moment(i.x, *_changed(change, i)) / i.dimension
+        return exhibit.claim.truth(dataclasses.replace(i, handed_head=head))
+
+    return predicted
+
+
+def with_sigma_outside(change: Levels) -> Predict:
+    """Return the answer for another sigma that the right derivative, or epsilon, is divided by."""
+
+    def predicted(exhibit: Exhibit) -> Array | None:
+        i = exhibit.inputs
+        if exhibit.claim.role not in (*DIFFERENTIATING, "score"):
+            raise NotTriedError
+        return per_point(i.sigma / _changed(change, i)[1], exhibit.truth.answer)
 
     return predicted
 
@@ -91,5 +161,9 @@ def _single(i: Inputs) -> Iterator[Inputs]:
         yield dataclasses.replace(i, **single)
 
 
-def _usable(alpha: Array, sigma: Array) -> bool:
-    return bool(np.isfinite(alpha).all() and np.isfinite(sigma).all() and (alpha > 0).all() and (sigma > 0).all())
+def _changed(change: Levels, i: Inputs) -> tuple[Array, Array]:
+    """Return other noise levels; where they are none, code has some guard that nobody can guess."""
+    alpha, sigma = change(i)
+    if not (np.isfinite(alpha).all() and np.isfinite(sigma).all() and (alpha > 0).all() and (sigma > 0).all()):
+        raise NotTriedError
+    return alpha, sigma

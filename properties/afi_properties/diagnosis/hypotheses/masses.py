@@ -15,7 +15,7 @@ from afi_reference.dirac import DiracMixture
 
 
 def hypotheses() -> Iterator[Hypothesis]:
-    """Yield hypotheses about what the weights' sum was not divided by, or divided by in excess."""
+    """Yield hypotheses about what the weights' sum was not divided by,."""
 
     def scaled(mass: Callable[[Exhibit], Array], powers: tuple[int, int]) -> Callable[[Exhibit], Array | None]:
         def predicted(exhibit: Exhibit) -> Array | None:
@@ -46,19 +46,6 @@ def hypotheses() -> Iterator[Hypothesis]:
     for words, mass in sums:
         for powers in ((1, 2), (1, 1), (1, 0), (0, 1), (0, 2)):
             yield Explanation(Fault.WEIGHTS_UNNORMALISED, f"is the truth if {words}"), scaled(mass, powers)
-    for small in (10.0**-k for k in range(1, 17)):
-        for mass in (_evidence, _relative_evidence, _counted_evidence):
-            damped = _damped(mass, small)
-            sentence = f"equals the truth with {small:g} added to the sum of the weights"
-            yield Explanation(Fault.EPSILON, sentence), scaled(damped, (1, 2))
-
-
-def _damped(mass: Callable[[Exhibit], Array], small: float) -> Callable[[Exhibit], Array]:
-    def damped(exhibit: Exhibit) -> Array:
-        total = mass(exhibit)
-        return np.asarray(total / (total + small))
-
-    return damped
 
 
 def _evidence(exhibit: Exhibit) -> Array:

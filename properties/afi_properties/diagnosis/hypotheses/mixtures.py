@@ -8,7 +8,7 @@ import numpy as np
 from afi_properties.claims.mistakes import per_point
 from afi_properties.diagnosis.exhibit import Exhibit
 from afi_properties.diagnosis.explanation import Explanation, Fault
-from afi_properties.diagnosis.hypotheses.hypothesis import Hypothesis, Predict, each_point
+from afi_properties.diagnosis.hypotheses.hypothesis import Hypothesis, NotTriedError, Predict, each_point
 from afi_properties.diagnosis.terms import SHAPES, apply_matrix, log_responsibilities, mean_precision
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array
@@ -85,7 +85,10 @@ def _weighted(factors: Callable[[Inputs, GaussianMixture], Array]) -> Predict:
 
 def _log_determinants(i: Inputs, law: GaussianMixture, noise: float = 1.0) -> Array:
     diffused = i.alpha[0] ** 2 * law.covariances + noise * i.sigma[0] ** 2 * np.eye(i.dimension)
-    return np.asarray(np.linalg.slogdet(diffused.astype(np.float64))[1])
+    logs = np.linalg.slogdet(diffused.astype(np.float64))[1]
+    if not np.isfinite(logs).all():
+        raise NotTriedError  # code has some guard against that
+    return np.asarray(logs)
 
 
 def _determinants(power: float) -> Callable[[Inputs, GaussianMixture], Array]:

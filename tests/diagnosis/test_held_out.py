@@ -1,0 +1,15 @@
+"""The diagnosis on wrong implementations that it was not made for; ``python -m tests.diagnosis`` runs all of them."""
+
+import pytest
+
+pytest.importorskip("torch", reason="some of them are written in torch")
+
+from tests.diagnosis.held_out import HELD_OUT
+from tests.diagnosis.measure import name_faults
+
+SOME = HELD_OUT[::6]
+
+
+def test_most_families_are_named():
+    named = list(name_faults(SOME, profile="quick"))
+    assert sum(one.family for one in named) >= 0.75 * len(SOME), [(one.animal.name, one.fault) for one in named]
