@@ -89,7 +89,8 @@ def is_confirmed(document: dict[str, Any]) -> bool:
     """Tell whether every verdict came out as catalogued and no case violates a corrected bound."""
     from afi_properties.bounds.errors import CORRECTED
 
-    violations = sum(document["bounds"][name]["violations"] for name in CORRECTED if document["bounds"])
+    tallies = [document["bounds"][name] for name in CORRECTED if document["bounds"]]
+    violations = sum(t["violations"] + t["proven_violations"] + t["undecided"] for t in tallies)
     return document["as_expected"] == len(document["entries"]) and violations == 0
 
 

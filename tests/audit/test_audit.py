@@ -55,6 +55,7 @@ WRONG_FORMS = {
     "eq-16": {"square": 0},
     "eq-18": {"sign": 1},
     "eq-20": {"sigma_power": 3},
+    "eq-21": {"factor": 0.5},
     "eq-25": {"scale_power": 2},
     "eq-26": {"of": "σ"},
     "eq-52": {"trace_factor": 2},
@@ -66,6 +67,7 @@ WRONG_FORMS = {
     "prose-4-quadratic": {"fewer": 0},
     "prose-5-endpoint": {"tie": True},
     "prose-6-collinear": {"atoms": ((0.5, 0.0), (0.0, -0.5), (0.0, 0.0))},
+    "prose-A.9-continuous": {"slope": -1},
     "prose-C.6-vanish": {"vanishes": True},
 }
 

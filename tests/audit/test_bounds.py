@@ -1,13 +1,18 @@
 """The corrected bounds hold and are tight, the printed ones do not hold, and a wrong bound would be noticed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from flint import arb
 
 from afi_properties.audit.bound_tests import attained, steered_tightness
 from afi_properties.bounds import draw_cases, measure
 from afi_properties.bounds.campaign import run_campaign
 from afi_properties.bounds.errors import BOUNDS, CORRECTED
+from afi_properties.bounds.recheck import _decide, exceeds
 from afi_reference import DiracMixture
+from afi_reference.certified import working_precision
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +25,8 @@ def test_corrected_bounds_hold_and_are_tight(tallies, name):
     assert tallies[name].cases == 10_000
     assert tallies[name].violations == 0
     assert 0.9 < tallies[name].tightness <= 1
+    assert tallies[name].rechecked > 0
+    assert tallies[name].proven_violations == tallies[name].undecided == 0
 
 
 @pytest.mark.parametrize("name", [name for name in BOUNDS if name not in CORRECTED])
@@ -37,6 +44,17 @@ def test_a_bound_that_is_a_thousandth_too_small_is_violated():
     errors = measure(draw_cases(np.random.default_rng(1), 5000, (2, 2)))
     for name in ("trace", "operator"):
         assert (getattr(errors, BOUNDS[name]) > 0.999 * errors.bounds[name] + errors.rounding).any()
+
+
+def test_ball_arithmetic_decides():
+    cases = draw_cases(np.random.default_rng(4), 1, (2, 2))
+    assert exceeds(cases, 0) == dict.fromkeys(CORRECTED, False)
+    larger = dataclasses.replace(cases, atoms=cases.atoms * 0, end=cases.end + 1, head_error=cases.head_error + 1)
+    assert exceeds(larger, 0) == dict.fromkeys(CORRECTED, False)
+    with working_precision(256):
+        assert _decide(arb(2), arb(1)) is True
+        assert _decide(arb(1), arb(1)) is False
+        assert _decide(arb("1 +/- 0.1"), arb(1)) is None
 
 
 def test_errors_are_those_of_the_oracle():

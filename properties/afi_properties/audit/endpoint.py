@@ -17,6 +17,19 @@ _SECONDS = {"JVP": (402.6, 402.3, 404.1, 402.5, 407.9), "AFI-EA": (285.0, 285.5,
 _SCORES = {"JVP": (6.18, 6.21, 5.53, 6.97, 6.53), "AFI-EA": (6.38, 6.53, 5.68, 7.82, 7.58)}
 
 
+def _right_side(cases: int, *, drift: bool) -> Outcome:
+    """Compare the right side of eq. 18 for the velocity of eq. 5 with -(g^2 / 2) F^T lambda (- f lambda if ``drift``)."""
+    f, g2 = sympy.symbols("f g^2", real=True)
+    hessian = sympy.Matrix(2, 2, sympy.symbols("s_1:5", real=True))
+    state = sympy.Matrix(sympy.symbols("l_1:3", real=True))
+    true = -(f * sympy.eye(2) - g2 / 2 * hessian).T * state
+    claimed = -g2 / 2 * (-hessian).T * state - (f if drift else 0) * state
+    residual = (true - claimed).applyfunc(sympy.expand)
+    return symbolic(
+        residual == sympy.zeros(2, 1), f"any Hessian of the log density, d = 2; difference {list(residual)}"
+    )
+
+
 def _diracs_at_small_noise(cases: int, *, tie: bool) -> Outcome:
     """Whether sigma^-4 times the error of replacing the second moment vanishes as sigma -> 0; two atoms on a line.
 
@@ -139,7 +152,22 @@ ENTRIES = (
         ),
         Verdict.HOLDS,
         derivation("eq-18"),
-        note="Its right side is -f λ - (g²/2) Fᵀλ, not “equivalently” Fᵀλ; f and g² are known.",
+    ),
+    Entry(
+        "prose-5-equivalent",
+        "the right side of the adjoint ODE is the Fisher information times the state",
+        Statement(
+            r"-\frac{\partial h}{\partial x_t}^\top\lambda_t \text{, or equivalently } F_t^\top\lambda_t",
+            {"drift": False},
+        ),
+        Verdict.CORRECTED,
+        _right_side,
+        Statement(
+            r"-\frac{\partial h}{\partial x_t}^\top\lambda_t = -f\lambda_t - \frac{g^2}{2} F_t^\top\lambda_t",
+            {"drift": True},
+        ),
+        slip=True,
+        note="Equivalent once f and g² are put in; the term in f is as large as the other where F ≈ I/σ².",
     ),
     Entry(
         "eq-19",

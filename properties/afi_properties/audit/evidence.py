@@ -10,6 +10,9 @@ from afi_properties.audit.entry import Method, Outcome, Test
 from afi_properties.audit.instances import Instance, search
 from afi_reference.symbolic import DERIVATIONS
 
+_LONGEST = 100
+"""Characters of a residual that are still read."""
+
 
 def derivation(label: str) -> Test:
     """Test by a SymPy derivation of ``afi_reference.symbolic``; the form is its keyword numbers.
@@ -32,7 +35,9 @@ def _derive(label: str, as_printed: bool, numbers: tuple[tuple[str, int], ...]) 
         raise ValueError(f"{label} has no printed statement of its own.")
     if all(entry == 0 for entry in residual):
         return Outcome(True, (Method.SYMBOLIC,), f"derived minus claimed is exactly 0; {result.generality}")
-    return Outcome(False, (Method.SYMBOLIC,), "derived minus claimed does not vanish identically")
+    entries = ", ".join(dict.fromkeys(str(entry) for entry in residual if entry != 0))
+    shown = f": {entries}" if len(entries) <= _LONGEST else ""
+    return Outcome(False, (Method.SYMBOLIC,), f"derived minus claimed does not vanish identically{shown}")
 
 
 def no_violation(

@@ -264,7 +264,8 @@ ENTRIES = (
             r" = \frac{1}{\sigma_t}\left(\frac{\partial\varepsilon_\theta}{\partial x_t}\right)^\top v",
             {"transposed": 1},
         ),
-        note="It is a vector-Jacobian product, not the JVP that it is called. The two agree where the Jacobian is"
+        note="The counterexample is ε(x) = M x with M = ((0, 1), (-1, 2)). It is a vector-Jacobian product, not the"
+        " JVP that it is called. The two agree where the Jacobian is"
         " symmetric, that is, for the exact ε; for a trained network they do not.",
     ),
 )

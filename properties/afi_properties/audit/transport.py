@@ -9,6 +9,7 @@ from afi_properties.audit.transport_tests import (
     has_potential,
     liouville,
     monge_is_kantorovich,
+    normal_laws,
     one_atom_map,
     quadratic_convexity,
     second_moments,
@@ -104,6 +105,16 @@ ENTRIES = (
         Verdict.HOLDS,
         monge_is_kantorovich,
         note="A definition; evaluated with two targets for four atoms.",
+    ),
+    Entry(
+        "prose-A.9-continuous",
+        "for absolutely continuous measures the two problems are equivalent",
+        Statement(r"\mu, \nu \ll \text{Lebesgue} \Rightarrow \inf(MP) = \min(KP)", {"slope": 1}),
+        Verdict.HOLDS,
+        normal_laws,
+        note="A cited theorem: for continuous costs, and for the squared distance the minimum is attained by a map;"
+        " checked"
+        " for normal laws. A cost that takes the value +∞, which eq. 46 admits, is not covered.",
     ),
     Entry(
         "prose-A.9-discrete",

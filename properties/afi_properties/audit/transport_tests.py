@@ -56,6 +56,19 @@ def monge_is_kantorovich(cases: int, *, targets: int) -> Outcome:
     return Outcome(True, (Method.NUMERIC,), f"4 atoms onto {targets}: both problems have the same minimum, five times")
 
 
+def normal_laws(cases: int, *, slope: int) -> Outcome:
+    """Compare the cost of the affine map with this sign of slope between two normal laws with the least of any plan.
+
+    Any plan with covariance c costs (m_1 - m_2)^2 + s_1^2 + s_2^2 - 2 c, and c is at most s_1 s_2 (Cauchy-Schwarz).
+    """
+    z, m1, m2 = sympy.symbols("z m_1 m_2", real=True)
+    s1, s2 = sympy.symbols("s_1 s_2", positive=True)
+    square = sympy.Poly((m1 + s1 * z - (m2 + slope * s2 * z)) ** 2, z)
+    cost = square.coeff_monomial(1) + square.coeff_monomial(z**2)  # z is standard normal
+    least = (m1 - m2) ** 2 + (s1 - s2) ** 2
+    return symbolic(sympy.expand(cost - least) == 0, "normal laws on the line: the monotone map costs as the best plan")
+
+
 def discrete(cases: int, *, distinct: bool) -> Outcome:
     """Whether the two problems differ on all discrete measures, or just where four atoms cannot be mapped evenly."""
     same = [monge_is_kantorovich(cases, targets=targets).holds for targets in (4, 2, 3)]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 import numpy as np
 
 from afi_properties.bounds.cases import SHAPES, draw_cases
-from afi_properties.bounds.errors import BOUNDS, measure
+from afi_properties.bounds.errors import BOUNDS, CORRECTED, measure
+from afi_properties.bounds.recheck import exceeds
 
 _BLOCK = 20_000
+_RECHECKED = 5
 
 
 @dataclasses.dataclass
@@ -23,6 +25,9 @@ class Tally:
         Where the error exceeds the bound by more than rounding can explain (or is not a number).
     within_rounding : int
         Where the two agree within rounding: float64 cannot tell them apart.
+    rechecked, proven_violations, undecided : int
+        How many of those (and of the violations) were decided in ball arithmetic, the first of each block; corrected
+        bounds only. The outcome of that.
     tightness : float
         The largest ratio of the error to the bound that is certain in spite of rounding.
     shape : tuple of int
@@ -32,6 +37,9 @@ class Tally:
     cases: int = 0
     violations: int = 0
     within_rounding: int = 0
+    rechecked: int = 0
+    proven_violations: int = 0
+    undecided: int = 0
     tightness: float = 0.0
     shape: tuple[int, int] = (0, 0)
 
@@ -60,7 +68,8 @@ def run_campaign(cases: int, seed: int, listen: Callable[[int], None] = lambda d
     while done < cases:
         shape = SHAPES[round_number % len(SHAPES)]
         count = min(block, cases - done)
-        errors = measure(draw_cases(np.random.default_rng([seed, round_number]), count, shape))
+        cases_here = draw_cases(np.random.default_rng([seed, round_number]), count, shape)
+        errors = measure(cases_here)
         for name, what in BOUNDS.items():
             error, bound = getattr(errors, what), errors.bounds[name]
             tally = tallies[name]
@@ -69,6 +78,12 @@ def run_campaign(cases: int, seed: int, listen: Callable[[int], None] = lambda d
             tally.cases += count
             tally.violations += int((~(inside | near)).sum())
             tally.within_rounding += int(near.sum())
+            if name in CORRECTED:
+                for index in np.flatnonzero(~inside)[:_RECHECKED]:
+                    verdict = exceeds(cases_here, int(index))[name]
+                    tally.rechecked += 1
+                    tally.proven_violations += int(verdict is True)
+                    tally.undecided += int(verdict is None)
             tightness = float(((error - errors.rounding) / bound).max(initial=0.0))
             if tightness > tally.tightness:
                 tally.tightness, tally.shape = tightness, shape
