@@ -18,7 +18,7 @@ _SCORES = {"JVP": (6.18, 6.21, 5.53, 6.97, 6.53), "AFI-EA": (6.38, 6.53, 5.68, 7
 
 
 def _right_side(cases: int, *, drift: bool) -> Outcome:
-    """Compare the right side of eq. 18 for the velocity of eq. 5 with -(g^2 / 2) F^T lambda (- f lambda if ``drift``)."""
+    """Compare the right side of eq. 18 for the velocity of eq. 5 with -g^2/2 F^T lambda (- f lambda if ``drift``)."""
     f, g2 = sympy.symbols("f g^2", real=True)
     hessian = sympy.Matrix(2, 2, sympy.symbols("s_1:5", real=True))
     state = sympy.Matrix(sympy.symbols("l_1:3", real=True))
