@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from afi_properties.convergence import (
-    BAND,
     RESOLUTION,
     STEPS,
     Convergence,
@@ -29,6 +28,9 @@ from afi_verify.handing import Subject, call, round_problem
 from afi_verify.outcome import VERDICTS, acquit, result_of, weightiest
 from afi_verify.planning import Check, Plan
 from afi_verify.results import CheckResult, Counterexample
+
+_TELLING = 2.0
+"""A formula this many times the resolution away cannot pass, however its limit is estimated."""
 
 CASES_PER_ROUND = 2
 FEWEST_CASES = 6
@@ -127,7 +129,7 @@ def _known(claim_key: tuple[str, str], problem: Problem) -> _Known:
         answer = formula(trajectory, truth.value)
         if answer is not None:
             distance = norms(np.asarray(answer, dtype=np.float64) - truth.value)
-            margins[name] = np.asarray(distance / (BAND * RESOLUTION * scale))
+            margins[name] = np.asarray(distance / (_TELLING * RESOLUTION * scale))
     return _Known(truth, scale, margins)
 
 

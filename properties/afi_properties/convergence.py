@@ -2,7 +2,7 @@
 
 Let ``a`` be the answers, finest last, ``D`` the difference of the last two. Of a solver of order p the last answer is
 off by ``D / (2^p - 1)``, and Richardson's extrapolation ``a + D / (2^p - 1)`` by much less; p is read off three
-answers. Both sequences, the answers and their extrapolations, are looked at:
+answers. The answers, their extrapolations, and these once more extrapolated are looked at:
 
 * they converge to the truth (RIGHT) if the last one is as near to it as twice its last change, and that is at most
   :data:`RESOLUTION` of the scale;
@@ -103,15 +103,19 @@ def judge_limit(
         # No convergence at all: the changes do not shrink, and are too large to be rounding.
         wrong |= ~finite | (~now.right & (now.change > tolerance) & (now.change > 0.9 * before.change))
     slow = ~now.right & ~wrong & (now.order < _SLOWEST) & (now.change < 0.9 * before.change)
+    right = now.right
+    if last:
+        # Near the truth and hardly moving, if in no regular way: an error that changes its sign has no order.
+        right = right | (~wrong & ~slow & ~stuck & (now.distance <= tolerance) & (now.change <= tolerance / 2))
     limit = Limit.OPEN
     if wrong.any():
         limit, worst = Limit.WRONG, np.where(wrong, now.distance / scale, -1)
-    elif (now.right | stuck).all():
+    elif (right | stuck).all():
         limit = Limit.STAGNANT if stuck.any() else Limit.RIGHT
         worst = np.where(stuck, 1 + now.distance / scale, now.distance / scale)
     else:
-        limit = Limit.SLOW if last and (now.right | stuck | slow).all() else Limit.OPEN
-        worst = np.where(now.right, -1, now.distance / scale)
+        limit = Limit.SLOW if last and (right | stuck | slow).all() else Limit.OPEN
+        worst = np.where(right, -1, now.distance / scale)
     errors = np.where(finite, now.distance / tolerance, np.inf)
     orders = now.order[~np.isnan(now.order)]
     return Convergence(limit, errors, float(orders.min()) if len(orders) else np.nan, int(np.argmax(worst)))
@@ -155,14 +159,16 @@ def _look(answers: Sequence[Array], truth: Array, noise: Array, tolerance: Array
         order = np.where(change > noise, np.log2(earlier / change), np.nan)
         whole = np.clip(np.round(order), 1, _LARGEST_ORDER)
         divisor = _like(np.where(np.abs(order - whole) <= _WHOLE, 2**whole - 1, np.nan), truth)
-        candidates = [
-            (second, third, change),
-            (second + (second - first) / divisor, third + (third - second) / divisor, None),
-        ]
+        candidates = [(second, third), (second + (second - first) / divisor, third + (third - second) / divisor)]
+        if len(answers) > 3:
+            # Once more: the next power of the step.
+            nearly = answers[-3] + (answers[-3] - answers[-4]) / divisor
+            (before, after), next_divisor = candidates[1], 2 * divisor + 1
+            candidates.append((before + (before - nearly) / next_divisor, after + (after - before) / next_divisor))
         right, wrong, stuck, best = no.copy(), no.copy(), no.copy(), np.full(batch, np.inf)
         fast = np.isnan(order) | (order >= _SLOWEST)
-        for one, two, moved in candidates:
-            last_change = _distances(two, one) if moved is None else moved
+        for one, two in candidates:
+            last_change = _distances(two, one)
             before, distance = _distances(one, truth), _distances(two, truth)
             right |= fast & (distance <= 2 * last_change + noise) & (2 * last_change + noise <= tolerance)
             away = (distance > BAND * (last_change + noise)) & (distance >= _NO_NEARER * before)

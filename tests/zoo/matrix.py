@@ -28,7 +28,13 @@ CAUGHT = ("fail", "error", "inaccurate")
 ACCUSED = ("fail", "error", "inaccurate", "undecided")
 """Verdicts that accuse a right implementation; ``vacuous`` says only that the dtype has too few digits."""
 
-VERDICTS = {Kind.RIGHT: "pass", Kind.INACCURATE: "inaccurate", Kind.ERROR: "error", Kind.WRONG: "fail"}
+VERDICTS = {
+    Kind.RIGHT: "pass",
+    Kind.INACCURATE: "inaccurate",
+    Kind.UNDECIDED: "undecided",
+    Kind.ERROR: "error",
+    Kind.WRONG: "fail",
+}
 
 SCENARIOS = ("dirac", "gaussian-mixture", "digits")
 """Those with an oracle: relations, for distributions that nobody knows, have wrong implementations of their own."""
