@@ -167,14 +167,16 @@ def _look(answers: Sequence[Array], truth: Array, noise: Array, tolerance: Array
             candidates.append((before + (before - nearly) / next_divisor, after + (after - before) / next_divisor))
         right, wrong, stuck, best = no.copy(), no.copy(), no.copy(), np.full(batch, np.inf)
         fast = np.isnan(order) | (order >= _SLOWEST)
-        for one, two in candidates:
+        for number, (one, two) in enumerate(candidates):
             last_change = _distances(two, one)
             before, distance = _distances(one, truth), _distances(two, truth)
             right |= fast & (distance <= 2 * last_change + noise) & (2 * last_change + noise <= tolerance)
+            best = np.fmin(best, distance)
+            if number == 2:
+                continue  # it amplifies accidents, which must not accuse
             away = (distance > BAND * (last_change + noise)) & (distance >= _NO_NEARER * before)
             wrong |= away & (distance > tolerance)
             stuck |= away & (distance <= tolerance)
-            best = np.fmin(best, distance)
         # What does not depend on num_steps at all chooses its steps itself: see judge_answer.
         right |= (earlier == 0) & (change == 0) & (best <= tolerance)
     return _Look(right, wrong & ~right, stuck & ~right, change, best, order)
