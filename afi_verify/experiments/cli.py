@@ -65,7 +65,7 @@ def transport(
 def likelihood(
     points: Annotated[int, typer.Option(min=1, help="Samples of each mixture.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Seed of mixtures and samples.")] = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="In two dimensions only, up to 80 steps.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="In two dimensions only.")] = False,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write results.json and index.html into this folder.")
     ] = None,
@@ -81,7 +81,7 @@ def likelihood(
     except ImportError:
         typer.echo("unusable: it needs torch; install it with: pip install 'afi-verify[torch]'", err=True)
         raise typer.Exit(2) from None
-    from afi_verify.experiments.likelihood import DIMENSIONS, SCHEMA, STEPS, run_likelihood
+    from afi_verify.experiments.likelihood import DIMENSIONS, SCHEMA, run_likelihood
     from afi_verify.experiments.likelihood_page import as_it_should, make_study
     from afi_verify.report.study import write_study
     from afi_verify.runner import environment
@@ -92,10 +92,10 @@ def likelihood(
 
     words = ["afi-verify experiment likelihood", f"--points {points} --seed {seed}", *["--quick"] * quick]
     words += ["--report DIR"] * (report is not None)
-    dimensions, steps = (DIMENSIONS[:1], STEPS[:5]) if quick else (DIMENSIONS, STEPS)
+    dimensions = DIMENSIONS[:1] if quick else DIMENSIONS
     try:
         document = {"schema": SCHEMA, "command": " ".join(words), "environment": environment()}
-        document |= run_likelihood(dimensions=dimensions, steps=steps, points=points, seed=seed, listen=listen)
+        document |= run_likelihood(dimensions=dimensions, points=points, seed=seed, listen=listen)
         if report is not None:
             listen(f"report: {write_study(make_study(document), document, report)}")
     except OSError as error:
