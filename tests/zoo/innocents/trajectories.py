@@ -75,7 +75,13 @@ def by_scipy(x, schedule, t_start, t_end, means, covariances, weights):
     return np.array(answers)
 
 
-@innocent("likelihood: determinants of steps", LIKELIHOOD, "the log-determinants of Euler's steps", backend="torch")
+@innocent(
+    "likelihood: determinants of steps",
+    LIKELIHOOD,
+    "the log-determinants of Euler's steps",
+    backend="torch",
+    dtypes=("float64",),
+)
 def determinants_of_steps(x, eps_fn, schedule, t_start, t_end, num_steps):
     total, grid = 0 * x[:, 0], times(t_start, t_end, num_steps)
     for t, later in itertools.pairwise(grid):
@@ -128,7 +134,7 @@ def in_data_coordinates(x, loss_grad, schedule, t_start, t_end, num_steps, data,
     return heun(backward, [end, b * loss_grad], grid[::-1])[1] / a
 
 
-@innocent("adjoint: forward mode", ADJOINT, "J v for J^T v, where J is symmetric", backend="torch")
+@innocent("adjoint: forward mode", ADJOINT, "J v for J^T v, where J is symmetric", backend="torch", dtypes=("float64",))
 def by_forward_mode(x, loss_grad, eps_fn, schedule, t_start, t_end, num_steps):
     def forward(t, y):
         f, g2, sigma = float(schedule.f(t)), float(schedule.g2(t)), noise(schedule, t)[1]
