@@ -1,5 +1,6 @@
 """Training trace heads: wrong trainings are convicted, right ones are not, and the optimum is what Prop. 6 says."""
 
+import functools
 import re
 
 import numpy as np
@@ -22,6 +23,7 @@ DATA = torch.tensor([[0.5, 0.0], [-1.0, 1.0], [0.0, -2.0]])
 LAW = DiracMixture(DATA.double().numpy())
 
 
+@functools.cache
 def checked(backend, function, *, dtype="float32", seed=0, **options):
     adapter = Adapter("subject", backend=backend, dtype=dtype, **options)
     adapter.provides(ROLE, function)

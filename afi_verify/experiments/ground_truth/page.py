@@ -108,8 +108,8 @@ def _trace_section(document: Mapping[str, Any]) -> Section:
     for name in document["problems"]:
         for first, second in _TRACE_PAIRS:
             found = summary.verdicts(document, name, "trace", first, second)
-            words = (_TRACE_WORDS.get(method, method) for method in (first, second))
-            sentences.append(summary.say(*words, "the exact trace", name, found))
+            one, other = (_TRACE_WORDS.get(method, method) for method in (first, second))
+            sentences.append(summary.say(one, other, "the exact trace", name, found))
     rows = []
     for name in document["problems"]:
         for level in summary.levels_of(document, name):

@@ -120,8 +120,8 @@ def adjoint_section(document: Mapping[str, Any]) -> Section:
     for name in document["problems"]:
         cells = summary.cells_of(document, name)
         for method in methods:
-            cosines = summary.numbers(cells, lambda c, m=method: c["adjoint"][m]["cosine"])
-            lengths = summary.numbers(cells, lambda c, m=method: c["adjoint"][m]["length"])
+            cosines = summary.numbers(cells, "adjoint", method, "cosine")
+            lengths = summary.numbers(cells, "adjoint", method, "length")
             angle = "not finite"
             if cosines is not None:
                 angle = f"{summary.estimate([_degrees(c) for c in cosines]).mean:.1f}°"
@@ -129,7 +129,7 @@ def adjoint_section(document: Mapping[str, Any]) -> Section:
             shown = "not finite" if cosines is None else f"{summary.estimate(cosines)}"
             rows.append((f"{name}, {method}", shown, angle, length))
         for a, b in (("VJP", "trivial"), ("AFI-EA", "trivial"), ("AFI-EA", "VJP")):
-            found = [summary.numbers(cells, lambda c, m=m: c["adjoint"][m]["cosine"]) for m in (a, b)]
+            found = [summary.numbers(cells, "adjoint", m, "cosine") for m in (a, b)]
             if found[0] is None or found[1] is None:
                 sentences.append(f"{name}: {a} or {b} left the finite numbers.")
                 continue
@@ -161,7 +161,7 @@ def guidance_section(document: Mapping[str, Any]) -> Section:
     )
     for name in document["problems"]:
         cells = summary.cells_of(document, name)
-        reached = {m: summary.numbers(cells, lambda c, m=m: c["guidance"][m]) for m in methods}
+        reached = {m: summary.numbers(cells, "guidance", m) for m in methods}
         for method, losses in reached.items():
             shown = "not finite" if losses is None else str(summary.error_estimate(losses))
             rows.append((f"{name}, {method}", shown))

@@ -7,7 +7,7 @@ of 1.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,10 +131,17 @@ def tally(document: Mapping[str, Any], kind: str, first: str, second: str) -> tu
     return signs.count(-1), signs.count(1), len(signs)
 
 
-def numbers(values: Iterable[Any], of: Callable[[Any], float | None]) -> list[float] | None:
-    """Return a number for each value, or ``None`` where one has none."""
-    found = [of(value) for value in values]
-    return None if None in found else [float(value) for value in found if value is not None]
+def numbers(cells: Iterable[Cell], *keys: str) -> list[float] | None:
+    """Return the number at a path of keys in each cell, or ``None`` where one has none there."""
+    found = []
+    for cell in cells:
+        value: Any = cell
+        for key in keys:
+            value = value[key]
+        if value is None:
+            return None
+        found.append(float(value))
+    return found
 
 
 def _listed(levels: Sequence[float]) -> str:
