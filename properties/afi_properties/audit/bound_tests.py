@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 
 import hypothesis
 import numpy as np
@@ -95,6 +96,7 @@ def _operator_exceeds(instance: Instance, bound: str, operator: str) -> bool:
     return bool(off > allowed)
 
 
+@cache
 def steered_tightness(bound: str) -> float:
     """Let Hypothesis climb towards the bound, networks wrong by anything in any direction; return how far it gets."""
     best = 0.0
