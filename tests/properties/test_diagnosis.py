@@ -98,7 +98,8 @@ def test_a_factor_is_found(index, factor, fault, words):
     assert found.fault is fault
 
 
-@pytest.mark.parametrize("index", range(len(CLAIMS)), ids=IDS)
+# All hypotheses are tried in vain, which takes seconds: on one claim in three.
+@pytest.mark.parametrize("index", range(0, len(CLAIMS), 3), ids=IDS[::3])
 def test_noise_has_no_explanation(index):
     def noisy(e):
         return e.truth.answer * (1 + np.random.default_rng(e.problem.seed).uniform(0.1, 0.5, e.answer.shape))

@@ -58,7 +58,9 @@ def find_threshold(exhibits: Sequence[Exhibit], wrong: Sequence[Array]) -> Expla
             candidates.append((Fault.STRUCTURE, where, values >= low))
         else:
             candidates.append((fault, f"where {words} is at least {low:.4g}", values >= low))
-        if words == "d" and high == 1:
+        if words == "α" and (values[values > high] == 1).all():
+            candidates.append((Fault.POWER_OF_ALPHA, "where α is not 1", values <= high))
+        elif words == "d" and high == 1:
             candidates.append((Fault.BROADCASTING, "where d is 1", values <= high))
         else:
             candidates.append((fault, f"where {words} is at most {high:.4g}", values <= high))

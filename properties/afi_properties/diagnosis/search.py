@@ -27,8 +27,9 @@ MOST_EXHIBITS = 24
 _FLOAT64 = 2.0**-53
 """Unit roundoff of what formulas are computed in."""
 
-MOST_SKIPPED = 3
-"""A formula that has no answer for so many cases more than it has one for is not tried on the others."""
+MOST_SKIPPED = 6
+"""A formula that has no answer for the first so many cases is not tried on the others; one that has none for some must
+explain as many."""
 
 LARGEST_EXHIBIT = 20_000
 """Most numbers (B times N times d) of a case that formulas are tried on, if there are smaller ones."""
@@ -82,7 +83,7 @@ def _accounts_for(exhibits: Sequence[Exhibit], predict: Predict) -> bool:
                 fit = _fit(exhibit, predict)
             except NotTriedError:
                 skipped += int(exhibit.wrong.any())
-                if skipped > tried + MOST_SKIPPED:
+                if tried == 0 and skipped > MOST_SKIPPED:
                     return False
                 continue
             except (ValueError, np.linalg.LinAlgError):  # what is supposed has no answer: an infinite or a singular one
@@ -91,7 +92,7 @@ def _accounts_for(exhibits: Sequence[Exhibit], predict: Predict) -> bool:
             total += fit
             if total.missed or total.contradicted:
                 return False
-    return total.telling > 0 and tried >= skipped
+    return total.telling > 0 and tried >= min(skipped, MOST_SKIPPED)
 
 
 def _fit(exhibit: Exhibit, predict: Predict) -> Fit:
