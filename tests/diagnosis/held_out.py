@@ -328,7 +328,7 @@ def wide_central_difference(eps_fn, x, v, t, sigma):
     return (eps_fn(x + step * v, t) - eps_fn(x - step * v, t)) / (2 * step) / sigma
 
 
-@wrong("fisher_vector_product_vjp", Fault.TRANSPOSED, backend="torch")
+@wrong("fisher_vector_product_vjp", Fault.TRANSPOSED, backend="torch", event_shape=(3,))  # whole Jacobians
 def indices_of_jacobian_swapped(eps_fn, x, v, t, sigma):
     jacobians = vmap(jacrev(lambda point: eps_fn(point, t)))(x)
     return torch.einsum("bij,bj->bi", jacobians, v) / sigma
