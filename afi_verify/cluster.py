@@ -6,6 +6,7 @@ Locally there is a process per core and no library: the pools of joblib (loky) a
 when one of their processes dies, and the death of a process is what we want to hear of.
 """
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -14,12 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from afi_verify.adapter import Adapter
-from afi_verify.checks import broken_result
 from afi_verify.errors import UnusableError
 from afi_verify.limits import Limits
 from afi_verify.planning import Check, Plan
-from afi_verify.report.reading import read_check
-from afi_verify.worker_handle import DiedError, Worker
+from afi_verify.series import Reply, Series, outcome_of
 from afi_verify.workers import Event, NotSentError, groups_of, pack_all
 
 _TO_CONNECT = 10
@@ -64,49 +63,20 @@ def run_on_cluster(
         try:
             for future in importlib.import_module("distributed").as_completed(list(groups), loop=client.loop):
                 for check, reply in zip(groups[future], future.result(), strict=True):
-                    refusal = packed[positions[check.adapter]][1] or reply.get("refused", "")
-                    if not refusal:
+                    refusal = packed[positions[check.adapter]][1]
+                    outcome = outcome_of(check, {"refused": refusal} if refusal else reply)
+                    if not isinstance(outcome[0], NotSentError):
                         yield check, None, 0.0, ""
-                    yield _event(check, reply, refusal)
+                    yield check, *outcome
         finally:
             client.cancel(list(groups))
 
 
-def _event(check: Check, reply: dict[str, Any], refusal: str) -> Event:
-    if refusal:
-        return check, NotSentError(refusal), 0.0, ""
-    if "died" in reply:
-        return check, broken_result(check, reply["died"]), 0.0, reply["output"]
-    if "result" not in reply:
-        raise UnusableError(reply["unusable"]) if reply["unusable"] else RuntimeError(reply["trace"])
-    return check, read_check(reply["result"]), reply["seconds"], reply["output"]
-
-
-def run_group(setup: bytes, items: list[tuple[int, str]], limits: Limits, folder: str) -> list[dict[str, Any]]:
+def run_group(setup: bytes, items: list[tuple[int, str]], limits: Limits, folder: str) -> list[Reply]:
     """Run checks one after the other on a worker process of ours, on this machine; return its replies."""
-    worker: Worker | None = None
-    replies: list[dict[str, Any]] = []
-    try:
-        for position, check_id in items:
-            try:
-                if worker is None:
-                    worker = Worker(limits, folder if os.path.isdir(folder) else None)  # noqa: PTH112
-                    worker.set_up(setup)
-                if worker.refusals[position] is not None:
-                    replies.append({"refused": worker.refusals[position]})
-                    continue
-                reply, output = worker.ask(position, check_id)
-                replies.append(reply | {"output": output})
-                if reply.get("harmed", True):
-                    worker.close()
-                    worker = None
-            except DiedError as death:
-                replies.append({"died": str(death), "output": death.output})
-                worker = None
-    finally:
-        if worker is not None:
-            worker.close()
-    return replies
+    series = Series(setup, limits, folder if os.path.isdir(folder) else None)  # noqa: PTH112
+    with contextlib.closing(series):
+        return [series.run(position, check_id) for position, check_id in items]
 
 
 def _connect(address: str) -> Any:

@@ -2,10 +2,13 @@
 
 import dataclasses
 import datetime
+import functools
 import json
 import os
+import pickle
 import types
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +17,67 @@ import pytest
 from afi_verify.adapter import Adapter
 from afi_verify.errors import UnusableError
 from afi_verify.known_failures import without_stale
+from afi_verify.limits import limits_of
 from afi_verify.outcome import result_of
 from afi_verify.planning import Check, Plan, all_checks_that_run, make_plan, planned_checks, why_not
 from afi_verify.report.reading import read_check
 from afi_verify.results import AdapterResult, CheckResult, Results, Verdict, count_verdicts
 from afi_verify.runner import Report, environment, require_distinct, run_here
+from afi_verify.series import Series, outcome_of
 from afi_verify.telling import lines_of
+from afi_verify.workers import pack_all
+
+Ran = tuple[CheckResult, float, str]
+"""A result, the seconds that it took, and what was printed."""
+
+
+class Isolated:
+    """Runs checks in a worker process, and here where an adapter cannot be sent to one."""
+
+    def __init__(self, plan: Plan, adapters: Sequence[Adapter]) -> None:
+        self._plan = plan
+        self._packed = pack_all(adapters)
+        self._positions = {adapter: position for position, adapter in enumerate(adapters)}
+        setup = pickle.dumps((plan, [parcel for parcel, _ in self._packed]))
+        self._series = Series(setup, limits_of(plan.profile.name, jobs=1))
+        self.close = self._series.close
+
+    def __call__(self, check: Check) -> Ran:
+        """Run a check."""
+        position = self._positions[check.adapter]
+        refusal = self._packed[position][1]
+        reply = {"refused": refusal} if refusal else self._series.run(position, check.id)
+        result, seconds, output = outcome_of(check, reply)
+        if isinstance(result, CheckResult):
+            return result, seconds, output
+        message = f"--afi-isolation: the adapter {check.adapter.name!r} is verified in this process: {result}."
+        warnings.warn(message, pytest.PytestWarning, stacklevel=2)
+        return ran_here(check, self._plan)
+
+
+def ran_here(check: Check, plan: Plan) -> Ran:
+    """Run a check in this process."""
+    _, (_, result, seconds, output) = run_here(check, plan)
+    assert result is not None
+    return result, seconds, output
 
 
 class CheckTest:
     """A check, to be called by a test."""
 
-    def __init__(self, check: Check, plan: Plan, strict: bool, earlier: dict[str, CheckResult]) -> None:
+    def __init__(
+        self, check: Check, plan: Plan, strict: bool, earlier: dict[str, CheckResult], run: Callable[[Check], Ran]
+    ) -> None:
         self.why_not = why_not(check, plan)
         self.position = 0
         self._check = check
         self._plan = plan
         self._strict = strict
         self._earlier = earlier  # the results of the adapter, by check id; shared by its checks
+        self._run_check = run
         self._result: CheckResult | None = None
         self._seconds = 0.0
+        self._output = ""
 
     def __repr__(self) -> str:
         return f"<check {self._check.id}>"
@@ -57,6 +101,8 @@ class CheckTest:
             pytest.skip(f"vacuous: {result.message}")
         if result.verdict is Verdict.INACCURATE and not self._strict:
             pytest.xfail(f"inaccurate: {result.message}")
+        if self._output:
+            text += f"\nit printed:\n{self._output}"
         # Also where --runxfail made nothing of the lines above.
         pytest.fail(f"{result.verdict.value}: {result.id}\n{text}", pytrace=False)
 
@@ -64,10 +110,9 @@ class CheckTest:
         __tracebackhide__ = True
         check, plan = self._check, self._plan
         try:
-            (_, (_, result, self._seconds, _)) = run_here(check, plan)
+            result, self._seconds, self._output = self._run_check(check)
         except UnusableError as error:
             pytest.fail(f"unusable: {error}", pytrace=False)
-        assert result is not None
         self._earlier[result.id] = result
         if check.adapter.known_failures:
             # The last of the checks that a known failure names finds out that it is gone.
@@ -173,14 +218,19 @@ def make_tests(
         **options,
     )
     require_distinct(adapters)
-    tests = []
     for adapter in adapters:
         if not adapter.source and _holds(module, adapter):
             # The command that replays a case, and the scripts, find it there.
             adapter.source = os.path.relpath(str(module.__file__), config.invocation_params.dir)
+    run: Callable[[Check], Ran] = functools.partial(ran_here, plan=plan)
+    if config.getoption("--afi-isolation"):
+        run = Isolated(plan, adapters)
+        config.add_cleanup(run.close)
+    tests = []
+    for adapter in adapters:
         earlier: dict[str, CheckResult] = {}
         strict = config.getoption("--afi-strict")
-        tests += [CheckTest(check, plan, strict, earlier) for check in planned_checks(adapter, plan)]
+        tests += [CheckTest(check, plan, strict, earlier, run) for check in planned_checks(adapter, plan)]
     return tests
 
 

@@ -59,6 +59,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--afi-profile", default="quick", metavar="NAME", help="how many cases: quick, ci or deep")
     group.addoption("--afi-seed", default=0, type=int, metavar="N", help="seed of the drawn cases (0)")
     group.addoption("--afi-strict", action="store_true", help="inaccurate and vacuous fail, too")
+    group.addoption(
+        "--afi-isolation", action="store_true", help="run checks in a worker process, with limits of time and memory"
+    )
     group.addoption("--afi-report", type=Path, metavar="DIR", help="write results.json and index.html into this folder")
 
 

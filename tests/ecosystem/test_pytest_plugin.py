@@ -162,6 +162,39 @@ def test_under_xdist_and_strict(folder, first):
     assert together["adapters"] == alone["adapters"]
 
 
+CRASHES = """
+import os
+import afi_verify
+
+adapters = [afi_verify.Adapter(name) for name in ("deadly", "right")]
+
+
+@adapters[0].provides("posterior_mean")
+def dies(x, alpha, sigma, eps):
+    print("last words", flush=True)
+    os._exit(3)
+
+
+@adapters[1].provides("posterior_mean")
+def lives(x, alpha, sigma, eps):
+    return (x - sigma * eps) / alpha
+
+
+@afi_verify.parametrize_with_checks(*adapters, roles=["posterior_mean"], scenarios=["dirac"])
+def test_afi(check):
+    check()
+"""
+
+
+def test_isolated_checks_survive_a_crash(tmp_path):
+    (tmp_path / "test_mine.py").write_text(CRASHES)
+    status, output = run_pytest(tmp_path, "--afi-isolation", "-W", "error")
+    assert status == 1
+    assert "The process that ran it died: exit status 3." in output
+    assert "it printed:\nlast words" in output
+    assert "1 failed, 1 passed" in output
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
