@@ -5,11 +5,13 @@ import itertools
 import numpy as np
 import torch
 
+from afi_verify.implementations import numpy_gaussian_mixture
 from tests.zoo.following import (
     definite,
     follow,
     fundamental,
     heun,
+    levels,
     posterior,
     symmetric,
     velocity,
@@ -118,3 +120,32 @@ def by_the_polar_part(x, data, weights, schedule, t_start, t_end, num_steps):
     values, axes = np.linalg.eigh(polar)
     root = (axes * np.sqrt(values)[:, None]) @ axes.swapaxes(1, 2)
     return np.linalg.norm(root - J, axis=(1, 2)) <= 1e-3 * np.linalg.norm(J, axis=(1, 2))
+
+
+def _mixture(x, schedule, means, covariances, weights):
+    """Velocity and its Jacobian of a Gaussian mixture, by the shipped score and Fisher information."""
+
+    def slope(t, state):
+        point, J = state
+        alpha, sigma, f, g2 = levels(schedule, t)
+        law = alpha, sigma, means, covariances, weights
+        H = f * np.eye(x.shape[1]) + g2 / 2 * numpy_gaussian_mixture.fisher(point, *law)
+        return f * point - g2 / 2 * numpy_gaussian_mixture.score(point, *law), H @ J
+
+    return slope
+
+
+def _mixture_ends(x, means, covariances, weights, schedule, t_start, t_end, num_steps):
+    x64 = x.astype(np.float64)
+    eye = np.broadcast_to(np.eye(x.shape[1]), (len(x), x.shape[1], x.shape[1]))
+    return heun((x64, eye), t_start, t_end, num_steps, _mixture(x, schedule, means, covariances, weights))
+
+
+@innocent("mixture-map", MAP, "a Gaussian mixture, Heun in the schedule's own time")
+def mixture_map(x, means, covariances, weights, schedule, t_start, t_end, num_steps):
+    return _mixture_ends(x, means, covariances, weights, schedule, t_start, t_end, num_steps)[0].astype(x.dtype)
+
+
+@innocent("mixture-jacobian", JACOBIAN, "a Gaussian mixture, the variational equation by its Fisher information")
+def mixture_jacobian(x, means, covariances, weights, schedule, t_start, t_end, num_steps):
+    return _mixture_ends(x, means, covariances, weights, schedule, t_start, t_end, num_steps)[1].astype(x.dtype)

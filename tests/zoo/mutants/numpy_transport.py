@@ -264,3 +264,13 @@ def loose_tolerance(x, data, weights, schedule, t_start, t_end, num_steps):
 @mutant(OPTIMAL, "numpy", "Symmetry negated.")
 def answer_negated(x, data, weights, schedule, t_start, t_end, num_steps):
     return ~symmetric(_jacobian(x, data, weights, schedule, t_start, t_end, num_steps))
+
+
+@mutant(MAP, "numpy", "The covariances of the components are ignored, as if they were Diracs.")
+def component_covariances_ignored(x, means, covariances, weights, schedule, t_start, t_end, num_steps):
+    return follow(x, means, weights, schedule, t_start, t_end, num_steps)
+
+
+@mutant(JACOBIAN, "numpy", "The Jacobian of the components' centres, as if they were Diracs.")
+def components_as_diracs(x, means, covariances, weights, schedule, t_start, t_end, num_steps):
+    return fundamental(x, means, weights, schedule, t_start, t_end, num_steps)
