@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from afi_verify.report import wording
 from afi_verify.report.packing import Pack
-from afi_verify.report.view import CheckView, Page, arrange
+from afi_verify.report.view import CheckView, Page, arrange, fits
 from afi_verify.results import Results, Verdict
 
 LARGEST = 1_000_000
@@ -36,7 +36,15 @@ class Details:
 
 def render(results: Results) -> str:
     """Render the report of one run as a single HTML document, in as much detail as it has room for."""
-    page = arrange(results)
+    html = ""
+    for paged in (False, True) if fits(results) else (True,):
+        html = _render(arrange(results, paged=paged))
+        if len(html.encode()) < LARGEST:
+            break
+    return html
+
+
+def _render(page: Page) -> str:
     details = _details(page)
     style, script = read_asset("report.css"), read_asset("plot.js") + read_asset("report.js")
     return (

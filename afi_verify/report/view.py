@@ -102,13 +102,19 @@ class Page:
     titles: tuple[str, ...]
 
 
-def arrange(results: Results) -> Page:
-    """Arrange the results for the page: all of them where they fit, otherwise the most urgent and a table."""
+def fits(results: Results) -> bool:
+    """Return whether there are few enough checks for an entry each."""
+    checks = results.checks
+    ran = sum(check.verdict is not Verdict.NOT_PROVIDED for check in checks)
+    return ran <= MOST_LISTED and len(checks) <= MOST_PLANNED
+
+
+def arrange(results: Results, *, paged: bool) -> Page:
+    """Arrange the results for the page: an entry for each check, or (paged) for the most urgent, and a table of all."""
     places = [(a, c) for a, adapter in enumerate(results.adapters) for c in range(len(adapter.checks))]
     checks = results.checks
     ran = [index for index, check in enumerate(checks) if check.verdict is not Verdict.NOT_PROVIDED]
-    small = len(ran) <= MOST_LISTED and len(checks) <= MOST_PLANNED
-    order = sorted(ran, key=lambda index: overview.rank(checks[index]))[: MOST_LISTED if small else MOST_DETAILED]
+    order = sorted(ran, key=lambda index: overview.rank(checks[index]))[: MOST_DETAILED if paged else None]
     steps = overview.next_steps(checks)
     views = {
         index: _view_check(*places[index], results.adapters[places[index][0]], checks[index], results, index in steps)
@@ -122,10 +128,10 @@ def arrange(results: Results) -> Page:
         accuracy=overview.accuracy(results),
         steps=tuple(views[index] for index in steps),
         ranked=tuple(views[index] for index in order),
-        adapters=tuple(_view_adapter(a, adapter, by_place) for a, adapter in enumerate(results.adapters) if small),
-        matrix=tuple(_matrix(results.adapters)) if small else (),
-        tallies=((), ()) if small else (_tallies(_titles(results), places, checks), _role_tallies(checks)),
-        table=None if small else _table(results),
+        adapters=tuple(_view_adapter(a, adapter, by_place) for a, adapter in enumerate(results.adapters) if not paged),
+        matrix=() if paged else tuple(_matrix(results.adapters)),
+        tallies=(_tallies(_titles(results), places, checks), _role_tallies(checks)) if paged else ((), ()),
+        table=_table(results) if paged else None,
         roles=tuple(dict.fromkeys(check.role for check in checks)),
         titles=tuple(dict.fromkeys(_titles(results))),
     )

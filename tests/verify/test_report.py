@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from afi_verify.report import page as page_module
 from afi_verify.report import render_report, view, write_report
 from afi_verify.report.packing import Pack
 from afi_verify.report.page import LARGEST
@@ -238,7 +239,16 @@ def test_a_pack_says_what_it_holds():
     assert json.loads(gzip.decompress(base64.b64decode(pack.finish()))) == {"a": "x" * 100_000}
 
 
-def test_a_hundred_thousand_checks_keep_the_worst_and_a_table_of_all(monkeypatch):
+def test_a_run_whose_entries_would_not_fit_is_paged(monkeypatch):
+    run = make_results([make_check(role=f"role-{i}") for i in range(400)])
+    assert 'id="table"' not in render(run)
+    monkeypatch.setattr(page_module, "LARGEST", 150_000)
+    html = render(run)
+    assert 'id="table"' in html
+    assert html.count('<details class="check" id=') == view.MOST_DETAILED
+
+
+def test_a_long_run_keeps_the_worst_and_a_table_of_all(monkeypatch):
     monkeypatch.setattr(view, "MOST_LISTED", 50)
     monkeypatch.setattr(view, "MOST_DETAILED", 10)
     checks = [make_check(worst_error=1.0 + i / 100, role=f"role-{i % 7}") for i in range(90)]

@@ -59,6 +59,7 @@
 
   const checks = [...document.querySelectorAll("details.check")];
   for (const check of checks) {
+    check.dataset.adapter ??= check.closest("section.adapter").querySelector("h2").textContent;
     check.addEventListener("toggle", () => check.open && !check.matches(".missing") && fill(check).catch(console.error));
   }
 
