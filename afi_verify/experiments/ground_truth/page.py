@@ -52,7 +52,7 @@ def make_study(document: Mapping[str, Any], command: str, environment: dict[str,
             f"{networks} pairs of networks (ε and trace head) per data set, trained on a CPU, against the exact Fisher "
             f"information. Data: {'; '.join(document['problems'].values())}. Schedule: vp-cosine. Intervals that are "
             f"shown have {SHOWN:.0%} confidence over the networks; a sentence compares network by network and needs "
-            f"{SURE:.0%}. {minutes:.0f} minutes on one core."
+            f"{SURE:.0%}. {minutes:.0f} minutes of one thread, beside whatever else the machine did."
             + (" This is the small version: it shows that the experiment runs, not what it finds." * document["quick"])
         ),
         sections=(

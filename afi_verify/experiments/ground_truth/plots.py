@@ -3,11 +3,13 @@
 from typing import Any
 
 
-def line_plot(values: list[dict[str, Any]], x: str, title: str, x_scale: str = "linear") -> dict[str, Any]:
+def line_plot(
+    values: list[dict[str, Any]], x: str, title: str, x_scale: str = "linear", lowest: float = 1e-4
+) -> dict[str, Any]:
     """Return lines of ``error`` with bars from ``low`` to ``high``, one per ``method``, on a logarithmic axis."""
     across = {"field": x, "type": "quantitative", "scale": {"type": x_scale, "zero": False}}
     colour = {"field": "method", "type": "nominal"}
-    scale = {"type": "log", "domainMin": 1e-4, "clamp": True}
+    scale = {"type": "log", "domainMin": lowest, "clamp": True}
     return {
         "data": {"values": values},
         "layer": [

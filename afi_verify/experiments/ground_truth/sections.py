@@ -225,7 +225,7 @@ def learning_section(document: Mapping[str, Any]) -> Section:
         (
             Plot(
                 "Excess risk over what can be explained, by steps of training.",
-                line_plot(values, "steps", "excess / explainable", "log"),
+                line_plot(values, "steps", "excess / explainable", "log", 0.005),
             ),
         ),
         (Table("Risks, in units of (‖x₀‖²/d)².", columns, tuple(rows)),),
