@@ -88,7 +88,7 @@ def truth(name):
 @pytest.mark.parametrize("solver", sorted(ORDERS))
 def test_orders_of_convergence(name, solver, spacing):
     flow = Flow(name)
-    coarse, fine = (flow.errors(steps, solver=solver, spacing=spacing) for steps in (48, 96))
+    coarse, fine = (flow.errors(steps, solver=solver, spacing=spacing) for steps in (32, 64))
     np.testing.assert_allclose(np.log2(coarse / fine), ORDERS[solver], atol=0.25)
 
 
@@ -185,11 +185,11 @@ def test_adjoint_is_the_gradient_through_the_solver():
 
     def final(x):
         # The map as the solver finds it, differentiated by finite differences.
-        return loss(solve_flow(x, flow.eps, *flow.span, 200))
+        return loss(solve_flow(x, flow.eps, *flow.span, 60))
 
-    end = solve_flow(flow.points, flow.eps, *flow.span, 200)
+    end = solve_flow(flow.points, flow.eps, *flow.span, 60)
     gradient = torch_adjoint.loss_gradient(loss, end)
-    found = torch_adjoint.adjoint(flow.points, gradient, flow.eps, flow.operator, *flow.span, 200)
+    found = torch_adjoint.adjoint(flow.points, gradient, flow.eps, flow.operator, *flow.span, 60)
     for k in range(3):
         step = torch.zeros(3).double()
         step[k] = 1e-5
