@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from afi_verify.stable_diffusion.paper.commands import app as paper
+
 app = typer.Typer(name="sd", help="Check latent diffusion models through diffusers.", no_args_is_help=True)
+app.add_typer(paper)
 
 UNUSABLE = 2
 

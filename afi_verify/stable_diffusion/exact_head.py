@@ -74,11 +74,11 @@ def load_head(folder: Path, device: str = "cpu") -> TraceHead:
         If the folder holds no head of a known class.
     """
     from afi_verify.stable_diffusion.loading import quiet_libraries
-    from afi_verify.stable_diffusion.preflight import _weights
+    from afi_verify.stable_diffusion.preflight import examine_weights
     from afi_verify.stable_diffusion.trained_head import UNetTraceHead
 
     classes: dict[str, Any] = {"ExactTraceHead": ExactTraceHead, "UNetTraceHead": UNetTraceHead}
-    _weights(folder, "head", None)
+    examine_weights(folder)
     named = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
     if named not in classes:
         raise UnusableError(f"{folder / 'config.json'}: class {named!r} is no trace head: {', '.join(classes)}.")

@@ -110,11 +110,11 @@ def examine(folder: Path, variant: str | None = None) -> Found:
             raise UnusableError(f"{place} is missing: model_index.json names the component {name} ({kind}).")
         if (place / f"{library}.py").exists():
             raise UnusableError(f"{place / f'{library}.py'}: code that comes with a model is not run.")
-        parameters += _weights(place, kind, variant)
+        parameters += examine_weights(place, kind, variant)
     return Found(folder, family, parameters, tuple(present), variant)
 
 
-def _weights(place: Path, kind: str, variant: str | None) -> int:
+def examine_weights(place: Path, kind: str = "", variant: str | None = None) -> int:
     """Return how many numbers the component's weights hold; 0 for one without weights (tokenizer, scheduler)."""
     if "Tokenizer" in kind or "Scheduler" in kind or "Processor" in kind:
         return 0
