@@ -40,6 +40,10 @@ def test_the_committed_numbers_support_every_statement(document):
         (lambda d: d["samples"][1]["ring"].update(moved=2), "exact solver never"),
         (lambda d: d["gaussians"][0].update(map=1e-3), "Gaussians"),
         (lambda d: d["certificate"].update(proven=False), "proven"),
+        (lambda d: d["published"][0]["converged"].update(index=0.1), "discretisation"),
+        (lambda d: d["published"][1]["euler"][-1].update(distance=1e-2), "order 1"),
+        (lambda d: d["published"][2]["turned"].update(asymmetry=0.1), "turning the plane"),
+        (lambda d: d["published"][3]["collinear_turned"].update(index=0.1), "collinear atoms"),
     ],
 )
 def test_numbers_that_do_not_support_a_statement_are_seen(document, change, statement):

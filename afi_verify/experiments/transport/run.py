@@ -61,6 +61,7 @@ def broken_statements(document: dict[str, Any]) -> list[str]:
         ),
         "the exact solver gains on a ring for the published atoms": samples["three atoms (published)"]["ring"]["gain"]
         > 1e-6,
+        **_published_statements(document["published"]),
         "Gaussians: the flow is the Bures map": all(
             max(row["map"], row["jacobian"]) < 1e-9 for row in document["gaussians"]
         ),
@@ -70,3 +71,22 @@ def broken_statements(document: dict[str, Any]) -> list[str]:
         ),
     }
     return [statement for statement, holds in statements.items() if not holds]
+
+
+def _published_statements(rows: list[dict[str, Any]]) -> dict[str, bool]:
+    def spread(values: list[float]) -> float:
+        return max(values) - min(values)
+
+    by_euler, converged = ([row[part]["index"] for row in rows] for part in ("printed", "converged"))
+    ratios = [row["euler"][-2]["distance"] / row["euler"][-1]["distance"] for row in rows]
+    return {
+        "most of what 20 Euler steps show between schedules is discretisation": spread(converged)
+        < spread(by_euler) / 4,
+        "Euler steps converge with order 1": all(3.5 < ratio < 4.5 for ratio in ratios),
+        "turning the plane changes the index and not the asymmetry": all(
+            abs(row["turned"]["asymmetry"] - row["converged"]["asymmetry"]) < 1e-6
+            and abs(row["turned"]["index"] - row["converged"]["index"]) > 0.05
+            for row in rows
+        ),
+        "collinear atoms have the index 0": all(row["collinear_turned"]["index"] < 1e-9 for row in rows),
+    }
