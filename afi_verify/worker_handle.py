@@ -108,8 +108,10 @@ class Worker:
         if reply is not None:
             with contextlib.suppress(ValueError):
                 return json.loads(reply)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # it may still be on its way to its end
-            self._process.wait(_LAST_WORDS)
+        try:
+            self._process.wait(_LAST_WORDS)  # it may still be on its way to its end
+        except subprocess.TimeoutExpired:
+            self._cause = self._cause or "The process that ran it closed the way for its answer"
         self.kill()
         self._process.wait()
         output, place = without_dump(self._printed.take(b"\0" * 64))

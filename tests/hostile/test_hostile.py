@@ -35,7 +35,7 @@ KINDS = {
     "closes standard error": ("error", r"It changed the standard streams of the process \(standard error\)"),
     "closes sys.stdout": ("error", r"It changed Python's standard streams \(sys\.stdout\)"),
     "replaces sys.stderr": ("error", r"It changed Python's standard streams \(sys\.stderr\)"),
-    "closes all files": ("error", "died: exit status 71, as it had closed the way for its answer"),
+    "closes all files": ("error", "closed the way for its answer"),
     "changes the folder": ("error", r"It changed the working directory \(\S+ → /\)"),
     "deletes the folder": ("error", r"It changed the working directory \(\S+ → one that is gone\)"),
     "NumPy's error state": ("error", "It changed NumPy's error state"),
