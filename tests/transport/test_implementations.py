@@ -52,7 +52,7 @@ def points(data, schedule, t, count=2, seed=0):
 def routes(name, schedule_name="vp", reverse=False):
     schedule, data = SCHEDULES[schedule_name], DATA[name]
     ends = times(schedule, reverse)
-    x = points(data, schedule, ends[0])
+    x = points(data, schedule, ends[0], count=1)
     torch_jacobian = torch_transport.transport_jacobian(torch.tensor(x), torch.tensor(data), schedule, *ends)
     return {
         "oracle": FlowOracle(DiracMixture(data), schedule).transport_jacobian(x, *ends).value,
