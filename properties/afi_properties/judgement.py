@@ -69,16 +69,22 @@ def find_truth(
         size = norms(answer)
         unit = precision.unit_roundoff
         change = max(unit, SMALLEST_CHANGE)
-        spread = unit / change * _spread(claim, values if change > unit else exact, problem.seed, skew, change)
-        if change > unit and not (spread <= _LARGEST_LINEAR * unit / change * size).all():
-            spread = _spread(claim, exact, problem.seed, skew, unit)
+        base, spread = _spread(claim, values if change > unit else exact, problem.seed, skew, change)
+        spread = unit / change * spread
+        if change > unit:
+            linear = _LARGEST_LINEAR * unit / change * size
+            # Where even the unchanged numbers give something else, changes of that say nothing about the truth.
+            if not ((spread <= linear) & (norms(base - answer) <= linear)).all():
+                _, spread = _spread(claim, exact, problem.seed, skew, unit)
         attainable = spread + precision.unit_roundoff * size + precision.smallest
         representable = representable_points(exact, answer, precision) & np.isfinite(attainable)
     return Truth(answer, np.asarray(attainable, dtype=np.float64), representable)
 
 
-def _spread(claim: Claim, values: Mapping[str, Array], seed: int, skew: SkewEps | None, change: float) -> Array:
-    """Return the largest of eight deviations of the truth, (B,), when numbers change by up to ``change``."""
+def _spread(
+    claim: Claim, values: Mapping[str, Array], seed: int, skew: SkewEps | None, change: float
+) -> tuple[Array, Array]:
+    """Return the truth in the precision of ``values``, and its largest deviation, (B,), by changes up to ``change``."""
     rng = np.random.default_rng([seed, 2])
     answer = claim.truth(make_inputs(values, skew=skew))
     spread = np.zeros(len(answer))
@@ -87,7 +93,7 @@ def _spread(claim: Claim, values: Mapping[str, Array], seed: int, skew: SkewEps 
         changed = {name: rounder(value, symmetric=name == "covariances") for name, value in values.items()}
         deviation = claim.truth(make_inputs(changed, skew=skew, rounder=rounder)) - answer
         spread = np.maximum(spread, norms(deviation))
-    return spread
+    return answer, spread
 
 
 def errors_of(answer: Array, truth: Truth) -> Array:

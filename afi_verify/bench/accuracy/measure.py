@@ -158,7 +158,7 @@ def spread_of_law(
 
     def deviations(
         handed: Parameters, points: Points, names: tuple[str, ...], rng: np.random.Generator, unit: float
-    ) -> dict[str, Array]:
+    ) -> tuple[Answers, Answers]:
         rounder = RandomRounder(rng, unit)
         base = answers_of(law(handed, None), names, points)
         largest = {name: np.zeros(len(points.x)) for name in names}
@@ -169,15 +169,21 @@ def spread_of_law(
             }
             moved = answers_of(law(changed, rounder), names, points.rounded(rounder))
             largest = {name: np.maximum(largest[name], norms(moved[name] - base[name])) for name in names}
-        return {name: value * (UNIT_ROUNDOFF / unit) for name, value in largest.items()}
+        return base, {name: value * (UNIT_ROUNDOFF / unit) for name, value in largest.items()}
 
     def spread(parameters: Parameters, points: Points, right: Answers, rng: np.random.Generator) -> Answers:
         handed, names = arguments(parameters), tuple(right)
-        found = deviations(handed, points, names, rng, SMALLEST_CHANGE)
+        base, found = deviations(handed, points, names, rng, SMALLEST_CHANGE)
         small = LARGEST_LINEAR * UNIT_ROUNDOFF / SMALLEST_CHANGE
-        curved = tuple(name for name in names if not (found[name] <= small * norms(right[name])).all())
+
+        def is_linear(name: str) -> bool:
+            # Where even the unchanged numbers give something else, changes of that say nothing about the truth.
+            largest = np.maximum(found[name], norms(base[name] - right[name]))
+            return bool((largest <= small * norms(right[name])).all())
+
+        curved = tuple(name for name in names if not is_linear(name))
         if curved:
-            found |= deviations(widened(handed), widened_points(points), curved, rng, UNIT_ROUNDOFF)
+            found = {**found, **deviations(widened(handed), widened_points(points), curved, rng, UNIT_ROUNDOFF)[1]}
         return found
 
     return spread
