@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afi_properties.catalogue import CLAIMS, RANDOM_CLAIMS, RELATIONS
+from afi_properties.catalogue import CLAIMS, RANDOM_CLAIMS, RELATIONS, TRAJECTORY_CLAIMS
 from afi_verify import Adapter, UnusableError, examination, verify
 from afi_verify.checks import run_check
 from afi_verify.examination import Kind
@@ -16,8 +16,10 @@ from afi_verify.results import SCHEMA, CheckResult, Problem, Results, Verdict, c
 from afi_verify.runner import run_plan
 
 DIRAC = sum(claim.family == "dirac" for claim in CLAIMS)
-RANDOM = len(RANDOM_CLAIMS)  # checked on cases of their own alone
 GAUSSIAN = sum(claim.family == "gaussian-mixture" for claim in CLAIMS)
+# Checked on cases of their own alone.
+DRAWN = len(RANDOM_CLAIMS) + sum(claim.family == "dirac" for claim in TRAJECTORY_CLAIMS)
+DRAWN_GAUSSIAN = sum(claim.family == "gaussian-mixture" for claim in TRAJECTORY_CLAIMS)
 ABOUT_SCORE = sum(("score",) in relation.roles for relation in RELATIONS)
 ATOMS = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, -1.0], [0.5, 0.5]])
 
@@ -66,9 +68,9 @@ def some_results(*verdicts, strict=False, problems=()):
 def test_planned_is_the_sum_of_all_verdicts(function):
     results = quick(an_adapter(function)).results
     counts = count_verdicts(results.checks)
-    assert counts.pop("planned") == sum(counts.values()) == len(results.checks) == DIRAC + RANDOM
+    assert counts.pop("planned") == sum(counts.values()) == len(results.checks) == DIRAC + DRAWN
     assert set(counts) == {verdict.value for verdict in Verdict}
-    assert counts["not provided"] == DIRAC + RANDOM - 1
+    assert counts["not provided"] == DIRAC + DRAWN - 1
 
 
 def test_every_role_that_is_not_provided_says_so():
@@ -81,16 +83,16 @@ def test_every_role_that_is_not_provided_says_so():
 @pytest.mark.parametrize(
     ("scenarios", "roles", "data", "count"),
     [
-        ([], [], None, 2 * DIRAC + GAUSSIAN + RANDOM + len(RELATIONS)),
-        (["dirac"], [], None, DIRAC + RANDOM),
-        (["gaussian-mixture"], [], None, GAUSSIAN),
+        ([], [], None, 2 * DIRAC + GAUSSIAN + DRAWN + DRAWN_GAUSSIAN + len(RELATIONS)),
+        (["dirac"], [], None, DIRAC + DRAWN),
+        (["gaussian-mixture"], [], None, GAUSSIAN + DRAWN_GAUSSIAN),
         (["digits"], [], None, DIRAC),
         ([], ["score"], None, 3 + ABOUT_SCORE),
         (["no-oracle"], ["score"], None, ABOUT_SCORE),
         (["no-oracle"], [], None, len(RELATIONS)),
         ([], ["fisher_trace_matching"], None, 2 + 3),
         ([], [], ATOMS, DIRAC + len(RELATIONS)),
-        (["dirac"], [], ATOMS, 2 * DIRAC + RANDOM),
+        (["dirac"], [], ATOMS, 2 * DIRAC + DRAWN),
         (["dirac", "dirac"], ["score", "score"], None, 1),
     ],
 )
@@ -270,6 +272,6 @@ def test_the_listener_hears_of_each_check_before_and_after():
     assert [verdict for _, verdict in heard] == [None, Verdict.NOT_PROVIDED]
 
 
-def test_verdicts_weigh_wrong_above_error_above_lost_digits():
+def test_verdicts_weigh_wrong_above_error_above_undecided_above_lost_digits():
     assert max(Kind) == Kind.WRONG
-    assert sorted([Kind.WRONG, Kind.RIGHT, Kind.ERROR, Kind.INACCURATE]) == list(Kind)
+    assert sorted([Kind.WRONG, Kind.RIGHT, Kind.UNDECIDED, Kind.ERROR, Kind.INACCURATE]) == list(Kind)
