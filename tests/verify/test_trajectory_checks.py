@@ -39,7 +39,7 @@ def test_numbers_are_the_same_in_every_precision(family):
 @pytest.mark.parametrize("claim", TRAJECTORY_CLAIMS, ids=lambda c: f"{c.role}-{c.family}")
 def test_every_wrong_formula_is_told_by_some_case(claim):
     best = {}
-    for problem in trajectory_problems(claim.family, 6, 0):
+    for problem in claim.cases(claim.family, 6, 0):
         trajectory = trajectory_of(problem)
         truth = claim.truth(trajectory)  # the oracle takes most of the time
         scale = claim.scale(trajectory, truth.value)
