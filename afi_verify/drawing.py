@@ -62,6 +62,9 @@ def _target(value: float, label: str) -> None:
         hypothesis.target(math.log10(value), label=label)
 
 
+MOST_SIMPLIFICATIONS = 80
+"""Problems to try to make a counterexample that needs many atoms or dimensions simpler: each may take a second."""
+
 DRAWS_BEFORE_SHRINKING = 400
 """How many problems are drawn to find one that Hypothesis can shrink; it stops at the first."""
 
@@ -98,10 +101,13 @@ def _simplify(demand: Demand, examine: Examine, findings: Sequence[Finding], kin
     simplest = min((f for f in findings if f.kind is kind), key=_size)
     assert simplest.problem.id is not None
     choices = choices_from_id(simplest.problem.id)
-    simpler = True
+    simpler, tried = True, 0
     while simpler:
         simpler = False
         for changed in _simpler(demand, choices):
+            if tried == MOST_SIMPLIFICATIONS:
+                return simplest
+            tried += 1
             finding = examine(build_problem(changed))
             if finding.kind is kind:
                 simplest, choices, simpler = finding, changed, True
@@ -134,8 +140,11 @@ def _simpler(demand: Demand, choices: Choices) -> Iterator[Choices]:
 def _smaller(demand: Demand, sizes: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
     """Yield smaller sizes: first those of the demand, then some between them."""
     b, n, d = sizes
-    half = [(1, n, d), (b, n // 2, d), (b, n, d // 2), (b, n - 1, d), (b, n, d - 1)]
-    for smaller in (*demand.sizes(), *half):
+    between = [(1, n, d)]
+    for part in (2, 4, 16, 64):  # a few large steps before many small ones
+        between += [(b, n - n // part, d), (b, n, d - d // part)]
+    between += [(b, n - 1, d), (b, n, d - 1)]
+    for smaller in (*demand.sizes(), *between):
         fits = min(smaller) >= 1 and demand.dimension in (None, smaller[2])
         if fits and math.prod(smaller) < math.prod(sizes):
             yield smaller
