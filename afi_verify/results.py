@@ -165,11 +165,9 @@ def to_json(results: Results) -> str:
         entry["sum"] = count_verdicts(adapter.checks)
         for check in entry["checks"]:
             check["points"] = [list(point.values()) for point in check["points"]]  # thousands: their names are half
-    text = json.dumps(_jsonable(document), indent=1, allow_nan=False)
-    # What holds nothing but numbers and short texts stands on one line: most of the file would be indentation. A line
-    # feed in JSON is never inside a string.
-    leaf = re.compile(r"([{\[])\n\s+([^{}\[\]]*?)\n\s*([}\]])")
-    return leaf.sub(lambda found: found[1] + re.sub(r"\n\s+", " ", found[2]) + found[3], text) + "\n"
+    text = json.dumps(_jsonable(document), indent=1, separators=(",", ":"), allow_nan=False)
+    # A check stands on one line: most of the file would be indentation. A line feed in JSON is never inside a string.
+    return re.sub(r"\n {5,}", "", text) + "\n"
 
 
 def write_results(results: Results, path: Path) -> None:
