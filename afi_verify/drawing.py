@@ -62,8 +62,11 @@ def _target(value: float, label: str) -> None:
         hypothesis.target(math.log10(value), label=label)
 
 
-MOST_SIMPLIFICATIONS = 80
-"""Problems to try to make a counterexample that needs many atoms or dimensions simpler: each may take a second."""
+MOST_NUMBERS = 2**24
+"""Numbers of atoms to look at, in all, to make a counterexample that needs many simpler: a second for a large one."""
+
+NUMBERS_OF_A_SMALL_PROBLEM = 2**13
+"""A problem with fewer numbers takes as long as one with these."""
 
 DRAWS_BEFORE_SHRINKING = 400
 """How many problems are drawn to find one that Hypothesis can shrink; it stops at the first."""
@@ -101,13 +104,13 @@ def _simplify(demand: Demand, examine: Examine, findings: Sequence[Finding], kin
     simplest = min((f for f in findings if f.kind is kind), key=_size)
     assert simplest.problem.id is not None
     choices = choices_from_id(simplest.problem.id)
-    simpler, tried = True, 0
+    simpler, left = True, MOST_NUMBERS
     while simpler:
         simpler = False
         for changed in _simpler(demand, choices):
-            if tried == MOST_SIMPLIFICATIONS:
+            left -= max(math.prod(changed.sizes), NUMBERS_OF_A_SMALL_PROBLEM)
+            if left < 0:
                 return simplest
-            tried += 1
             finding = examine(build_problem(changed))
             if finding.kind is kind:
                 simplest, choices, simpler = finding, changed, True
