@@ -1,12 +1,11 @@
 """Two runs beside each other: what got better, what got worse, what appeared and what disappeared."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from afi_verify.errors import UnusableError
-from afi_verify.report.reading import read_results
+from afi_verify.report.streaming import read_results_file
 from afi_verify.results import CheckResult, Results, Verdict
 
 FACTOR = 2.0
@@ -80,7 +79,7 @@ def load_results(path: Path) -> Results:
         If it cannot be read, or is none of this version.
     """
     try:
-        return read_results(json.loads(path.read_text(encoding="utf-8")))
+        return read_results_file(path)
     except OSError as error:
         raise UnusableError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, TypeError, KeyError) as error:

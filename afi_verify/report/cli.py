@@ -15,6 +15,13 @@ def report(
         Path | None, typer.Argument(metavar="[RESULTS.json]", help="What a run wrote; the page goes beside it.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE.html", help="Write it here.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="OLD.json", help="The results.json of an earlier run: show what changed since."),
+    ] = None,
+    ratchet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A ratchet file: show what is worse than recorded.")
+    ] = None,
     index: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write DIR/index.html, which links every page DIR/*/index.html."),
@@ -29,18 +36,22 @@ def report(
     unusable.
     """
     # Imported here so that --help answers at once.
+    from afi_verify.errors import UnusableError
     from afi_verify.report import write_report
     from afi_verify.report.landing import UNREAD, write_landing
 
     if results is None and index is None:
         typer.echo("unusable: give the results.json of a run, or --index with a folder of reports.", err=True)
         raise typer.Exit(UNUSABLE)
+    if results is None and (against is not None or ratchet is not None):
+        typer.echo("unusable: --against and --ratchet go with the results.json of a run.", err=True)
+        raise typer.Exit(UNUSABLE)
     written: dict[str, object] = {}
     unread: list[str] = []
     try:
         if results is not None:
             page = output if output is not None else results.with_name("index.html")
-            write_report(results, page)
+            write_report(results, page, against=against, ratchet=ratchet)
             written["page"] = str(page)
         if index is not None:
             if not index.is_dir():
@@ -49,7 +60,7 @@ def report(
             unread = [entry.folder for entry in entries if entry.answer.startswith(UNREAD)]
             written["index"] = str(index / "index.html")
             written["entries"] = [dataclasses.asdict(entry) for entry in entries]
-    except (ValueError, OSError) as error:
+    except (UnusableError, ValueError, OSError) as error:
         typer.echo(f"unusable: {error}", err=True)
         raise typer.Exit(UNUSABLE) from None
     if as_json:

@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from afi_verify.report import wording
+from afi_verify.report.history import History, RatchetView
 from afi_verify.report.packing import Pack
 from afi_verify.report.view import CheckView, Page, arrange, fits
 from afi_verify.results import Results, Verdict
@@ -34,11 +35,11 @@ class Details:
     packed: Pack
 
 
-def render(results: Results) -> str:
+def render(results: Results, history: History | None = None, ratchet: RatchetView | None = None) -> str:
     """Render the report of one run as a single HTML document, in as much detail as it has room for."""
     html = ""
     for paged in (False, True) if fits(results) else (True,):
-        html = _render(arrange(results, paged=paged))
+        html = _render(arrange(results, paged=paged, history=history, ratchet=ratchet))
         if len(html.encode()) < LARGEST:
             break
     return html

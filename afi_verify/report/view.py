@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from afi_verify.report import charts, overview
+from afi_verify.report.history import History, RatchetView
+from afi_verify.report.places import anchor_of, title_of
 from afi_verify.results import AdapterResult, CheckResult, Counterexample, Results, Verdict, count_verdicts
 
 MOST_LISTED = 1000
@@ -42,6 +44,8 @@ class CheckView:
     wide: int  # cases with a margin above 10
     examples: tuple[Example, ...]
     seconds: float | None
+    output: str  # what it printed; kept of checks that did not pass
+    before: CheckResult | None  # in the run that this one is compared with
     opened: bool
 
 
@@ -100,6 +104,8 @@ class Page:
     table: dict[str, Any] | None
     roles: tuple[str, ...]
     titles: tuple[str, ...]
+    history: History | None
+    ratchet: RatchetView | None
 
 
 def fits(results: Results) -> bool:
@@ -109,15 +115,18 @@ def fits(results: Results) -> bool:
     return ran <= MOST_LISTED and len(checks) <= MOST_PLANNED
 
 
-def arrange(results: Results, *, paged: bool) -> Page:
+def arrange(
+    results: Results, *, paged: bool, history: History | None = None, ratchet: RatchetView | None = None
+) -> Page:
     """Arrange the results for the page: an entry for each check, or (paged) for the most urgent, and a table of all."""
     places = [(a, c) for a, adapter in enumerate(results.adapters) for c in range(len(adapter.checks))]
     checks = results.checks
     ran = [index for index, check in enumerate(checks) if check.verdict is not Verdict.NOT_PROVIDED]
     order = sorted(ran, key=lambda index: overview.rank(checks[index]))[: MOST_DETAILED if paged else None]
     steps = overview.next_steps(checks)
+    before = history.before if history is not None else {}
     views = {
-        index: _view_check(*places[index], results.adapters[places[index][0]], checks[index], results, index in steps)
+        index: _view_check(*places[index], checks[index], results, index in steps, before.get(checks[index].id))
         for index in {*order, *steps}
     }
     by_place = {places[index]: view for index, view in views.items()}
@@ -134,27 +143,20 @@ def arrange(results: Results, *, paged: bool) -> Page:
         table=_table(results) if paged else None,
         roles=tuple(dict.fromkeys(check.role for check in checks)),
         titles=tuple(dict.fromkeys(_titles(results))),
+        history=history,
+        ratchet=ratchet,
     )
 
 
-def anchor_of(adapter: int, check: int) -> str:
-    """Return the id of a check's entry, by its place in the results, counted from 0."""
-    return f"a{adapter + 1}-c{check + 1}"
-
-
 def _titles(results: Results) -> list[str]:
-    return [_title(adapter) for adapter in results.adapters]
-
-
-def _title(adapter: AdapterResult) -> str:
-    return f"{adapter.name} · {adapter.dtype}"
+    return [title_of(adapter) for adapter in results.adapters]
 
 
 def _view_adapter(number: int, adapter: AdapterResult, views: dict[tuple[int, int], CheckView]) -> AdapterView:
     places = [(number, index) for index in range(len(adapter.checks))]
     return AdapterView(
         anchor=f"a{number + 1}",
-        title=_title(adapter),
+        title=title_of(adapter),
         adapter=adapter,
         sum=count_verdicts(adapter.checks),
         checks=tuple(views[place] for place in places if place in views),
@@ -174,13 +176,13 @@ def _missing(checks: Sequence[CheckResult]) -> Iterator[Missing]:
 
 
 def _view_check(
-    number: int, index: int, adapter: AdapterResult, check: CheckResult, results: Results, opened: bool
+    number: int, index: int, check: CheckResult, results: Results, opened: bool, before: CheckResult | None
 ) -> CheckView:
-    anchor = anchor_of(number, index)
+    adapter, anchor = results.adapters[number], anchor_of(number, index)
     bins = charts.bins_of(check)
     return CheckView(
         anchor=anchor,
-        adapter=_title(adapter),
+        adapter=title_of(adapter),
         check=check,
         bins=len(bins),
         plot=charts.plot_data(check) if bins else "",
@@ -188,6 +190,8 @@ def _view_check(
         wide=sum(row.wide for row in check.margins_by_dimension),
         examples=tuple(_examples(anchor, check, adapter.source)),
         seconds=results.seconds.get(check.id),
+        output=results.output.get(check.id, ""),
+        before=before,
         opened=opened,
     )
 
@@ -242,7 +246,7 @@ def _table(results: Results) -> dict[str, Any]:
     columns: dict[str, list[Any]] = {key: [] for key in (*names, "place", "worst")}
     for a, adapter in enumerate(results.adapters):
         for c, check in enumerate(adapter.checks):
-            row = (_title(adapter), check.role, check.claim, check.scenario, check.verdict.value)
+            row = (title_of(adapter), check.role, check.claim, check.scenario, check.verdict.value)
             for key, text in zip(names, row, strict=True):
                 columns[key].append(names[key].setdefault(text, len(names[key])))
             columns["place"].append(anchor_of(a, c))
