@@ -59,6 +59,14 @@ class Fault(StrEnum):
     STEP = "finite difference"  # a derivative by a step that does not fit
     ESTIMATE = "estimate for exact"  # a random estimate where a number is asked for
     DETACHED = "gradient cut"  # a part of a function taken as a constant when it is differentiated
+    POWER_OF_G = "power of g"  # g for g^2, of an equation in time
+    ENDS = "start and end"  # one end of a trajectory taken for the other, or another one
+    FROZEN = "not along the trajectory"  # a quantity of one point or time where it changes along the way
+    PRIOR = "prior"  # another density at the end of a trajectory
+    UNIT = "unit"  # bits for nats, or per dimension
+    INVERSE = "inverse"  # of a matrix
+    CRITERION = "criterion"  # another property of a matrix than the one that is asked for
+    STEPS = "steps"  # steps of a solver that are too few, or not as long as they should be
     DIMENSION = "regime: dimension"  # right in few dimensions only
     OFFSET = "regime: offset"  # right for centred data only
     NOISE = "regime: noise"  # right in a part of the noise range only
@@ -72,7 +80,15 @@ class Fault(StrEnum):
 
 FAMILIES: dict[Family, frozenset[Fault]] = {
     Family.NOISE_LEVEL: frozenset(
-        {Fault.POWER_OF_ALPHA, Fault.POWER_OF_SIGMA, Fault.ALPHA_BAR, Fault.SCHEDULE, Fault.TIMESTEP}
+        {
+            Fault.POWER_OF_ALPHA,
+            Fault.POWER_OF_SIGMA,
+            Fault.POWER_OF_G,
+            Fault.ALPHA_BAR,
+            Fault.SCHEDULE,
+            Fault.TIMESTEP,
+            Fault.ENDS,
+        }
     ),
     Family.TERMS: frozenset(
         {
@@ -84,12 +100,24 @@ FAMILIES: dict[Family, frozenset[Fault]] = {
             Fault.ONE_OVER_D,
             Fault.CONSTANT,
             Fault.DETACHED,
+            Fault.FROZEN,
+            Fault.PRIOR,
+            Fault.UNIT,
         }
     ),
     Family.WEIGHTS: frozenset(
         {Fault.WEIGHTS_IGNORED, Fault.WEIGHTS_WRONG, Fault.WEIGHTS_UNNORMALISED, Fault.LOG_DETERMINANT}
     ),
-    Family.MATRIX: frozenset({Fault.TRANSPOSED, Fault.DIAGONAL, Fault.STRUCTURE, Fault.COVARIANCES}),
+    Family.MATRIX: frozenset(
+        {
+            Fault.TRANSPOSED,
+            Fault.DIAGONAL,
+            Fault.STRUCTURE,
+            Fault.COVARIANCES,
+            Fault.INVERSE,
+            Fault.CRITERION,
+        }
+    ),
     Family.ATOMS: frozenset({Fault.TRUNCATED, Fault.ORDER, Fault.DUPLICATES, Fault.MINIBATCH}),
     Family.BATCH: frozenset(
         {
@@ -110,6 +138,7 @@ FAMILIES: dict[Family, frozenset[Fault]] = {
             Fault.LOW_PRECISION,
             Fault.CANCELLATION,
             Fault.STEP,
+            Fault.STEPS,
             Fault.ESTIMATE,
         }
     ),
