@@ -6,7 +6,12 @@ from types import ModuleType
 from typing import Any
 
 from afi_verify.adapter import Adapter
-from afi_verify.implementations import numpy_dirac, numpy_gaussian_mixture, numpy_transport
+from afi_verify.implementations import (
+    numpy_dirac,
+    numpy_gaussian_mixture,
+    numpy_mixture_transport,
+    numpy_transport,
+)
 
 _DIRAC_ROLES = (
     "score",
@@ -76,10 +81,10 @@ def _training(dtype: str, training: ModuleType) -> Adapter:
 
 
 def _adapters() -> list[Adapter]:
-    adapters = [
-        _with_transport(_analytic("numpy", "numpy", dtype, numpy_dirac, numpy_gaussian_mixture), numpy_transport)
-        for dtype in ("float64", "float32")
-    ]
+    adapters = []
+    for dtype in ("float64", "float32"):
+        adapter = _analytic("numpy", "numpy", dtype, numpy_dirac, numpy_gaussian_mixture)
+        adapters.append(_with_transport(_with_transport(adapter, numpy_transport), numpy_mixture_transport))
     if importlib.util.find_spec("torch") is not None:
         from afi_verify.implementations import (
             torch_autodiff,

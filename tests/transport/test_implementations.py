@@ -9,7 +9,7 @@ import sympy
 from afi_reference import DiracMixture
 from afi_reference.flow import FlowOracle
 from afi_reference.schedules import EDM, RectifiedFlow, SubVP, VEGeometric, VPCosine, VPLinear
-from afi_verify.implementations import numpy_transport
+from afi_verify.implementations import numpy_mixture_transport, numpy_transport
 
 torch = pytest.importorskip("torch")
 from afi_verify.implementations import torch_transport  # noqa: E402
@@ -175,3 +175,42 @@ def test_bad_arguments_are_named(change, message):
     tensors = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in {**arguments, **change}.items()}
     with pytest.raises(ValueError, match=message):
         torch_transport.transport_map(**tensors)
+
+
+def test_a_mixture_has_the_limits_that_are_known_and_the_derivative_of_its_map():
+    """The shipped check holds it against the oracle; that takes seconds for each point of a mixture."""
+    schedule, rng = SCHEDULES["vp"], np.random.default_rng(3)
+    ends, moved = times(schedule), 1e-5 * np.eye(2)
+    levels = [(float(schedule.alpha(t)), float(schedule.sigma(t))) for t in ends]
+    factors = rng.standard_normal((3, 2, 2)) * [[[1.0]], [[0.3]], [[0.0]]]  # the last one a Dirac
+    means, covariances, weights = rng.standard_normal((3, 2)), factors @ factors.swapaxes(1, 2), np.array([5, 2, 3])
+    x = rng.standard_normal((1, 2))
+    follow, jacobian = numpy_mixture_transport.transport_map, numpy_mixture_transport.transport_jacobian
+
+    values, axes = np.linalg.eigh(covariances[0])
+    before, after = (alpha**2 * values + sigma**2 for alpha, sigma in levels)
+    one = (means[:1], covariances[:1], schedule, *ends)
+    bures = (axes * np.sqrt(after / before)) @ axes.T
+    np.testing.assert_allclose(jacobian(x, *one)[0], bures, atol=1e-9)
+    right = levels[1][0] * means[0] + bures @ (x[0] - levels[0][0] * means[0])
+    np.testing.assert_allclose(follow(x, *one)[0], right, atol=1e-9)
+
+    diracs = follow(x, means, 0 * covariances, schedule, *ends, weights)
+    np.testing.assert_allclose(diracs, numpy_transport.transport_map(x, means, schedule, *ends, weights), atol=1e-9)
+
+    law = (means, covariances, schedule, *ends, weights)
+    forth, back = follow(x + moved, *law), follow(x - moved, *law)
+    np.testing.assert_allclose(jacobian(x, *law)[0], (forth - back).T / 2e-5, atol=1e-6)
+
+
+def test_a_mixture_of_images_and_what_it_refuses():
+    means, ends = np.zeros((2, 1, 2)), times(SCHEDULES["vp"])
+    x = np.ones((3, 1, 2), dtype=np.float32)
+    answer = numpy_mixture_transport.transport_map(x, means, np.zeros((2, 2, 2)), SCHEDULES["vp"], *ends)
+    assert (answer.shape, answer.dtype) == (x.shape, x.dtype)
+    for wrong, word in (({"weights": np.ones(3)}, "weights"), ({"covariances": np.zeros((2, 2))}, "covariances")):
+        arguments = {"means": means, "covariances": np.zeros((2, 2, 2)), "weights": np.ones(2), **wrong}
+        with pytest.raises(ValueError, match=word):
+            numpy_mixture_transport.transport_map(
+                x, schedule=SCHEDULES["vp"], t_start=ends[0], t_end=ends[1], **arguments
+            )
