@@ -18,6 +18,12 @@ TOLERANCE = 1e-15
 INITIAL_CELLS = {1: 32, 2: 8}
 """Per axis. What is narrower than a few hundredths of a cell must be announced by a landmark."""
 
+POINTS = 2**16
+"""Of the density, at a time."""
+
+ISOTROPIC = 16.0
+"""A cell is halved along the axis of the largest error alone where that is so much above the other."""
+
 DEEPEST = 2.0**-48
 """The smallest cell, in parts of the whole."""
 
@@ -37,6 +43,7 @@ class Nodes:
     offsets: Array  # (C, n, m)
     weights: Array  # (C, n): Kronrod's, times the function
     differences: Array  # (C, n): Kronrod's minus Gauss's, times the function
+    roughness: Array  # (C, m): the same difference along each axis alone, of absolute values over the lines
 
     def integral(self, values: Array) -> tuple[Array, Array]:
         """Integrate the function times ``values`` (C, n); return that and the sum of the cells' errors."""
@@ -54,14 +61,21 @@ def fit_nodes(function: LogFunction, low: Array, high: Array, landmarks: Sequenc
         Cells near one are split down to its scale before their errors are believed.
     most_cells
         Where that many are not enough the nodes are those reached: their errors tell.
+
+    Raises
+    ------
+    ValueError
+        If the landmarks alone take more cells.
     """
-    cells = _graded(_grid(low, high, landmarks), landmarks, (high - low).max() * DEEPEST)
+    smallest = (high - low).max() * DEEPEST
+    cells = _graded(_grid(low, high, landmarks, most_cells), landmarks, smallest, most_cells)
     nodes = _evaluate(function, cells)
     while len(cells) < most_cells:
-        split = _inaccurate(nodes) & ((cells[:, 1] - cells[:, 0]).max(axis=1) > (high - low).max() * DEEPEST)
+        wanted = _axes_to_split(nodes, cells[:, 1] - cells[:, 0] > smallest, most_cells - len(cells))
+        split = wanted.any(axis=1)
         if not split.any():
             break
-        children = _halved(cells[split])
+        children = _halved(cells[split], wanted[split])
         fresh = _evaluate(function, children)
         cells = np.concatenate([cells[~split], children])
         nodes = Nodes(
@@ -73,11 +87,22 @@ def fit_nodes(function: LogFunction, low: Array, high: Array, landmarks: Sequenc
     return nodes
 
 
-def _inaccurate(nodes: Nodes) -> Array:
-    """Whether each cell's error, in the total or a scaled moment, is above its share, shape (C,)."""
+def _axes_to_split(nodes: Nodes, wide: Array, room: int) -> Array:
+    """Return which cells to split along which axes, shape (C, m), the worst first while there is room for more."""
+    excess = _excess(nodes)
+    rough = nodes.roughness >= nodes.roughness.max(axis=1, keepdims=True) / ISOTROPIC
+    wanted = np.where((wide & rough).any(axis=1, keepdims=True), wide & rough, wide) & (excess > 0)[:, None]
+    order = np.argsort(-excess, kind="stable")
+    grown = np.cumsum(2 ** wanted[order].sum(axis=1) - 1)
+    wanted[order[grown > room]] = False
+    return wanted
+
+
+def _excess(nodes: Nodes) -> Array:
+    """Return by how much each cell's error, in the total or a scaled moment, is above its share, shape (C,)."""
     total = nodes.weights.sum()
     if not total > 0:
-        return np.ones(len(nodes.weights), dtype=bool)
+        return np.ones(len(nodes.weights))
     centred = nodes.offsets - (nodes.weights[:, :, None] * nodes.offsets).sum(axis=(0, 1)) / total
     spread = np.sqrt((nodes.weights[:, :, None] * centred**2).sum(axis=(0, 1)) / total)
     scaled = centred / np.maximum(spread, np.finfo(np.float64).tiny)
@@ -86,7 +111,7 @@ def _inaccurate(nodes: Nodes) -> Array:
         error = np.abs((nodes.differences * values).sum(axis=1))
         rounding = 4 * np.finfo(np.float64).eps * (nodes.weights * np.abs(values)).sum(axis=1)
         worst = np.maximum(worst, np.where(error > rounding, error, 0))
-    return worst > TOLERANCE * total / len(worst)
+    return worst - TOLERANCE * total / len(worst)
 
 
 def _evaluate(function: LogFunction, cells: Array) -> Nodes:
@@ -99,40 +124,66 @@ def _evaluate(function: LogFunction, cells: Array) -> Nodes:
         outer = np.multiply.outer(kronrod, kronrod).ravel(), np.multiply.outer(gauss, gauss).ravel()
     half = (cells[:, 1] - cells[:, 0]) / 2
     offsets = (cells[:, 0] + half)[:, None] + half[:, None] * grid
-    values = np.exp(function(offsets.reshape(-1, dimension))).reshape(offsets.shape[:2])
+    values = np.exp(in_parts(function, offsets.reshape(-1, dimension))).reshape(offsets.shape[:2])
     values *= half.prod(axis=1)[:, None]
-    return Nodes(offsets, values * outer[0], values * (outer[0] - outer[1]))
+    lines = values.reshape(len(cells), *[len(nodes)] * dimension)
+    roughness = [np.abs(np.moveaxis(lines, 1 + axis, -1) @ (kronrod - gauss)) for axis in range(dimension)]
+    if dimension == 2:
+        roughness = [along @ kronrod for along in roughness]
+    return Nodes(offsets, values * outer[0], values * (outer[0] - outer[1]), np.stack(roughness, axis=1))
 
 
-def _grid(low: Array, high: Array, landmarks: Sequence[Landmark]) -> Array:
-    """Return a uniform grid of cells with further lines through the landmarks, shape (C, 2, m)."""
+def in_parts(function: LogFunction, offsets: Array) -> Array:
+    """Apply a function to few points (N, m) at a time: what it needs for itself is not known."""
+    parts = [offsets[start : start + POINTS] for start in range(0, len(offsets), POINTS)]
+    return np.concatenate([function(part) for part in parts])
+
+
+def _grid(low: Array, high: Array, landmarks: Sequence[Landmark], most_cells: int) -> Array:
+    """Return a uniform grid of cells with further lines through the landmarks, shape (C, 2, m).
+
+    Kinks along an axis are on such lines. Where there are too many for a grid only the first landmark has any.
+    """
+    dimension = len(low)
+    through = landmarks if (INITIAL_CELLS[dimension] + len(landmarks)) ** dimension <= most_cells / 4 else landmarks[:1]
     intervals = []
-    for axis in range(len(low)):
-        even = np.linspace(low[axis], high[axis], INITIAL_CELLS[len(low)] + 1)
-        lines = np.union1d(even, [landmark.place[axis] for landmark in landmarks])
+    for axis in range(dimension):
+        even = np.linspace(low[axis], high[axis], INITIAL_CELLS[dimension] + 1)
+        lines = np.union1d(even, [landmark.place[axis] for landmark in through])
+        apart = np.diff(lines) > DEEPEST * (high[axis] - low[axis])  # of lines that differ by rounding one is enough
+        lines = np.concatenate([lines[:1], lines[1:-1][apart[:-1]], lines[-1:]])
         intervals.append(np.stack([lines[:-1], lines[1:]], axis=1))
     places = np.meshgrid(*[np.arange(len(i)) for i in intervals], indexing="ij")
     return np.stack([i[p.ravel()] for i, p in zip(intervals, places, strict=True)], axis=2)
 
 
-def _graded(cells: Array, landmarks: Sequence[Landmark], smallest: float) -> Array:
+def _graded(cells: Array, landmarks: Sequence[Landmark], smallest: float, most_cells: int) -> Array:
     """Split until each cell is no wider than the larger of its distance to a landmark and that one's scale."""
     done = []
     while len(cells):
-        widths = (cells[:, 1] - cells[:, 0]).max(axis=1)
-        split = np.zeros(len(cells), dtype=bool)
+        widths = cells[:, 1] - cells[:, 0]
+        split = np.zeros(widths.shape, dtype=bool)  # by axis: what is narrow enough in one stays so
         for landmark in landmarks:
             gaps = np.maximum(cells[:, 0] - landmark.place, landmark.place - cells[:, 1]).max(axis=1)
-            split |= widths > np.maximum(np.maximum(gaps, landmark.scale), smallest)
-        done.append(cells[~split])
-        cells = _halved(cells[split])
+            split |= widths > np.maximum(np.maximum(gaps, landmark.scale), smallest)[:, None]
+        any_axis = split.any(axis=1)
+        done.append(cells[~any_axis])
+        cells = _halved(cells[any_axis], split[any_axis])
+        count = sum(len(part) for part in done) + len(cells)
+        if count > most_cells:
+            raise ValueError(
+                f"the landmarks of the density take more than most_cells={most_cells} cells at this point; "
+                "give fewer of them or a larger most_cells."
+            )
     return np.concatenate(done)
 
 
-def _halved(cells: Array) -> Array:
-    """Halve each cell along every axis."""
+def _halved(cells: Array, along: Array) -> Array:
+    """Halve each cell along the axes that ``along`` (C, m) names."""
     for axis in range(cells.shape[2]):
-        lower, upper = cells.copy(), cells.copy()
-        lower[:, 1, axis] = upper[:, 0, axis] = (cells[:, 0, axis] + cells[:, 1, axis]) / 2
-        cells = np.concatenate([lower, upper])
+        chosen = along[:, axis]
+        lower, upper = cells[chosen], cells[chosen]
+        lower[:, 1, axis] = upper[:, 0, axis] = (lower[:, 0, axis] + lower[:, 1, axis]) / 2
+        cells = np.concatenate([cells[~chosen], lower, upper])
+        along = np.concatenate([along[~chosen], along[chosen], along[chosen]])
     return cells

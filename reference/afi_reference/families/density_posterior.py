@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from afi_reference.distribution import Array
-from afi_reference.families.cells import Landmark, Nodes, fit_nodes
+from afi_reference.families.cells import Landmark, Nodes, fit_nodes, in_parts
 from afi_reference.families.law import log_two_pi
 from afi_reference.families.peak import climb, scale_at
 
@@ -15,6 +15,9 @@ LogDensity: TypeAlias = Callable[[Array], Array]
 
 EPS = 4 * np.finfo(np.float64).eps
 """Allowed for each rounded operation: a density's own last digit is rarely the nearest one."""
+
+NEGLIGIBLE = -1000.0
+"""A landmark that much below the peak, in nats, underflows with all that is within many of its scales."""
 
 CANDIDATES = {1: 513, 2: 65}
 """Per axis: where the search for the highest point may start."""
@@ -73,18 +76,16 @@ class PointPosterior:
     """The posterior at one point. Methods are named after the quantities of a distribution."""
 
     def __init__(self, integrand: _Integrand, nodes: Nodes, log_peak: Estimate, alpha: Array, sigma: Array) -> None:
-        cells, count, m = nodes.offsets.shape
-        self._place, self._noise, self._nodes = integrand.place, integrand.noise, nodes
+        self._place, self._noise, self._log_peak = integrand.place, integrand.noise, log_peak
         self._alpha, self._sigma = float(alpha), float(sigma)
-        self._uncertainty = integrand.uncertainty(nodes.offsets.reshape(-1, m)).reshape(cells, count)
-        self._log_peak = log_peak
-        total, error = self._integral(np.ones((cells, count)))
-        self._total, self._doubt = total, min(1.0, float(error / total))  # the latter relative
-        offset = np.array([(nodes.weights * o).sum() for o in np.moveaxis(nodes.offsets, 2, 0)]) / total
+        # The moments are all that is kept: nodes take tens of megabytes, and there may be many points.
+        average = _Average(nodes, integrand)
+        self._total, self._doubt = average.total, average.doubt
+        offset = np.array([(nodes.weights * o).sum() for o in np.moveaxis(nodes.offsets, 2, 0)]) / self._total
         centred = np.moveaxis(nodes.offsets - offset, 2, 0)
-        first = [self._ratio(c) for c in centred]
+        first = [average(c) for c in centred]
         self._shift = Estimate(offset + [f[0] for f in first], np.array([f[1] for f in first]))
-        second = np.array([[self._ratio(a * b) for a in centred] for b in centred])
+        second = np.array([[average(a * b) for a in centred] for b in centred])
         product = np.multiply.outer(self._shift.error, self._shift.error)
         self._spread = Estimate(second[:, :, 0], second[:, :, 1] + product)
 
@@ -144,14 +145,28 @@ class PointPosterior:
         fisher = self.fisher()
         return Estimate(np.trace(fisher.value), np.trace(fisher.error))
 
+
+class _Average:
+    """The posterior mean of anything given at the nodes, and its error."""
+
+    def __init__(self, nodes: Nodes, integrand: _Integrand) -> None:
+        self._nodes = nodes
+        self._rounding = nodes.weights * (_uncertainty(nodes, integrand) + EPS)
+        self.total, error = self._integral(np.ones(nodes.weights.shape))
+        self.doubt = min(1.0, float(error / self.total))  # relative
+
+    def __call__(self, values: Array) -> tuple[Array, Array]:
+        value, error = self._integral(values)
+        return value / self.total, (error + np.abs(value) * self.doubt) / self.total / max(1 - self.doubt, 1e-6)
+
     def _integral(self, values: Array) -> tuple[Array, Array]:
         value, error = self._nodes.integral(values)
-        return value, error + (self._nodes.weights * np.abs(values) * (self._uncertainty + EPS)).sum()
+        return value, error + (self._rounding * np.abs(values)).sum()
 
-    def _ratio(self, values: Array) -> tuple[Array, Array]:
-        """Return the posterior mean of ``values`` and its error, the total's included."""
-        value, error = self._integral(values)
-        return value / self._total, (error + np.abs(value) * self._doubt) / self._total / max(1 - self._doubt, 1e-6)
+
+def _uncertainty(nodes: Nodes, integrand: _Integrand) -> Array:
+    offsets = nodes.offsets.reshape(-1, nodes.offsets.shape[2])
+    return in_parts(integrand.uncertainty, offsets).reshape(nodes.weights.shape)
 
 
 def posterior_at_point(
@@ -191,8 +206,7 @@ def total_mass(log_density: LogDensity, bounds: Array, landmarks: Array, most_ce
 
     place, nodes = _fit(near, bounds.mean(axis=1), landmarks, most_cells)
     total, error = nodes.integral(np.ones(nodes.weights.shape))
-    uncertainty = near(place).uncertainty(nodes.offsets.reshape(-1, len(place))).reshape(nodes.weights.shape)
-    error = error + (nodes.weights * (uncertainty + EPS)).sum()
+    error = error + (nodes.weights * (_uncertainty(nodes, near(place)) + EPS)).sum()
     return Estimate(np.log(total) + log_density(place[None])[0], -np.log1p(-min(float(error / total), 0.999999)))
 
 
@@ -207,11 +221,11 @@ def _fit(near: Callable[[Array], _Integrand], centre: Array, landmarks: Array, m
     place = climb(gain, _highest(start, centre, landmarks), low, high)
     peak = near(place)
     marks = [Landmark(np.zeros(len(place)), scale_at(gain, place, low, high))]
-    marks += [
-        Landmark(landmark - place, scale_at(gain, landmark, low, high))
-        for landmark in landmarks
-        if np.isfinite(start.log_density(landmark[None])[0])
-    ]
+    for landmark in landmarks:
+        if np.isfinite(start.log_density(landmark[None])[0]):
+            matters = peak.gain((landmark - place)[None])[0] > NEGLIGIBLE
+            scale = scale_at(gain, landmark, low, high) if matters else float((high - low).max())
+            marks.append(Landmark(landmark - place, scale))
     return place, fit_nodes(peak.gain, low - place, high - place, marks, most_cells)
 
 
