@@ -170,7 +170,7 @@ def _graded(cells: Array, landmarks: Sequence[Landmark], smallest: float, most_c
         done.append(cells[~any_axis])
         cells = _halved(cells[any_axis], split[any_axis])
         count = sum(len(part) for part in done) + len(cells)
-        if count > most_cells:
+        if count > most_cells and len(landmarks) > 1:  # the peak alone is bounded by the halvings
             raise ValueError(
                 f"the landmarks of the density take more than most_cells={most_cells} cells at this point; "
                 "give fewer of them or a larger most_cells."
