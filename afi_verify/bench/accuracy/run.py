@@ -170,10 +170,7 @@ def _outcomes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
 
 def _tasks(name: str, quick: bool, seed: int) -> list[Task]:
     if name in DENSITIES:
-        flat = len(DENSITIES[name].bounds) == 1
-        if quick and not flat:
-            return []
-        return [Task(name, "", level, "", seed) for level in (LEVELS if flat and not quick else QUICK_LEVELS)]
+        return [Task(name, "", level, "", seed) for level in (QUICK_LEVELS if quick else LEVELS)]
     tasks = []
     for index, size in enumerate(FAMILIES[name].sizes):
         numbers = _numbers(size)
