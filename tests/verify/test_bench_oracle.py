@@ -49,7 +49,9 @@ def test_all_methods_compute_the_same(log_snr):
 
 
 def test_ours_is_much_faster_than_differences_of_shape_b_n_d():
-    times = take_turns({name: make_methods(4, 256, 4096, -8.0)[name] for name in ("ours", "naive autograd")}, 5)
+    methods = make_methods(4, 256, 4096, -8.0)
+    with torch_threads(1):  # threads that wait for a busy core take processor time, too
+        times = take_turns({name: methods[name] for name in ("ours", "naive autograd")}, 5)
     assert min(times["naive autograd"].processor) > 5 * min(times["ours"].processor)
 
 
