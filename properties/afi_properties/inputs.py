@@ -1,6 +1,7 @@
 """What a formula sees of a case: the numbers that were handed over, and the law behind them."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -81,6 +82,21 @@ def noise_of(values: Mapping[str, Array]) -> tuple[Array, Array]:
     return np.sqrt(np.maximum(alpha_bar, _NO_NOISE)), np.sqrt(np.maximum(1 - alpha_bar, _NO_NOISE))
 
 
+_SUMMED_AS_IF_EXACT = 1024
+"""Terms up to which a sum of squares is rounded as if once: libraries add them in pairs or on many lanes."""
+
+
+def _of_sums(rounder: Callable[[Array], Array], terms: int) -> Callable[[Array], Array]:
+    """Return the rounding of squared distances: of many terms added in sequence it grows with the root of their number.
+
+    So torch's norm adds them, and innocent code uses it: at d=16,384 it lost 18 roundings of the sum.
+    """
+    factor = max(1.0, math.sqrt(terms / _SUMMED_AS_IF_EXACT))
+    if factor == 1.0:
+        return rounder
+    return lambda sums: sums + factor * (rounder(sums) - sums)
+
+
 def make_inputs(
     values: Mapping[str, Array],
     *,
@@ -97,10 +113,11 @@ def make_inputs(
     """
     weights = values["weights"] / values["weights"].sum()
     law: DiracMixture | GaussianMixture
+    of_sums = None if rounder is None else _of_sums(rounder, values["x"].shape[1])
     if "data" in values:
-        law = DiracMixture(values["data"], weights, rounder, rounder)
+        law = DiracMixture(values["data"], weights, of_sums, rounder)
     else:
-        law = GaussianMixture(values["means"], values["covariances"], weights, rounder, rounder)
+        law = GaussianMixture(values["means"], values["covariances"], weights, of_sums, rounder)
     alpha, sigma = noise_of(values)
     if skew is not None and rounder is not None:
         skew = dataclasses.replace(skew, p=rounder(skew.p), q=rounder(skew.q))

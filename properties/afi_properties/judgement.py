@@ -1,8 +1,9 @@
 """How far an answer is from the truth, in multiples of what its precision could attain.
 
 The tolerance comes from the problem, not from a table. The inputs are rounded at random, and so is, once, what every
-implementation must round on its way (squared distances, the mean about which a covariance is taken, and for mixtures
-the diffused covariances and the components' scores), in arithmetic wider than the implementation's. The spread of the
+implementation must round on its way (squared distances, by more than once where d > 1024, as sums of so many terms are;
+the mean about which a covariance is taken; and for mixtures the diffused covariances and the components' scores), in
+arithmetic wider than the implementation's. The spread of the
 truth is then the error that no straightforward implementation can avoid. An absolute or relative tolerance would
 accuse the innocent where a problem is ill conditioned, and acquit the guilty where it is not.
 """

@@ -229,3 +229,24 @@ def test_straightforward_float32_code_is_far_from_the_limit_on_300_problems(role
     assert count >= 300
     # 6 but for one clustered case far from the origin at log-SNR 20, whose error is 8.1 (see judgement.LIMIT)
     assert largest < 10
+
+
+def test_squares_that_are_added_in_sequence_are_no_fault_in_many_dimensions():
+    d, lanes, alpha = 16384, 1, 0.9
+    sigma = alpha * np.exp(-2.0)
+    atoms = 1 + np.random.default_rng(0).standard_normal((2, d)) / 2
+    across = np.random.default_rng(1).standard_normal(d)
+    across -= across @ (step := atoms[1] - atoms[0]) / (step @ step) * step
+    x = alpha * atoms.mean(axis=0, keepdims=True) + across  # as far from one as from the other
+    one = np.ones(1)
+    values = {"data": atoms, "weights": np.ones(2), "x": x, "alpha": alpha * one, "sigma": sigma * one, "v": x, "x0": x}
+    claim = next(c for c in CLAIMS if (c.role, c.family) == ("posterior_mean", "dirac"))
+    problem = next(iter(stratified_problems(Demand(), 1, seed=0)))  # gives the seed of the roundings alone
+    truth = find_truth(claim, values, problem, None, PRECISIONS["float64"])
+    squares = (x - alpha * atoms).reshape(2, d // lanes, lanes) ** 2
+    distances = np.cumsum(squares, axis=1)[:, -1].sum(axis=1)  # cumsum adds in sequence
+    weights = np.exp(-(distances - distances.min()) / (2 * sigma**2))
+    weights /= weights.sum()
+    errors = errors_of(atoms[:1] + weights[1] * (atoms[1] - atoms[0]), truth)
+    assert weights.min() > 0.01
+    assert 1 < errors[0] < LIMIT
