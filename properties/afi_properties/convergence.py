@@ -26,7 +26,7 @@ from afi_properties.problem import Array
 RESOLUTION = 1e-3
 """Largest error of a limit that passes, in units of the claim's scale."""
 
-STEPS = (8, 16, 32, 64, 128, 256, 512)
+STEPS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 """The numbers of steps that are asked for, until they decide."""
 
 ROUNDING = 16.0
