@@ -11,7 +11,9 @@ campaign goes on where it stopped. A finished task counts whatever code it ran: 
 import argparse
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -75,8 +77,14 @@ def tasks_of(profile: str, seeds: range, groups: tuple[str, ...]) -> Iterator[Ta
         if "shipped" in groups:
             yield from (Task("shipped", a.name, a.dtype, profile, seed) for a in ADAPTERS)
         if "innocent" in groups:
-            for animal in INNOCENTS.values():
-                yield from (Task("innocent", animal.name, dtype, profile, seed) for dtype in animal.dtypes)
+            tasks = [Task("innocent", a.name, dtype, profile, seed) for a in INNOCENTS.values() for dtype in a.dtypes]
+            yield from sorted(tasks, key=_sharing)
+
+
+def _sharing(task: Task) -> tuple[str, ...]:
+    """What tasks must have in common to be handed the same cases, whose truths a process computes once."""
+    role = INNOCENTS[task.subject].role if task.group == "innocent" else task.subject
+    return str(task.seed), task.group, role, task.dtype
 
 
 def carry_out(task: Task) -> Done:
@@ -116,6 +124,7 @@ def _subject(task: Task) -> Adapter:
     return next(a for a in ADAPTERS if (a.name, a.dtype) == (task.subject, task.dtype))
 
 
+@functools.cache
 def digest_of_the_code() -> str:
     """Eight hexadecimal digits that change with any line of the packages or of the innocents."""
     digest = hashlib.sha256()
@@ -171,9 +180,14 @@ def _carry_out_all(tasks: list[Task], jobs: int) -> Iterator[Done]:
         yield from map(carry_out, tasks)
         return
     context = multiprocessing.get_context("spawn")
+    shares = [list(share) for _, share in itertools.groupby(tasks, _sharing)]
     with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        for future in concurrent.futures.as_completed([pool.submit(carry_out, task) for task in tasks]):
-            yield future.result()
+        for future in concurrent.futures.as_completed([pool.submit(_carry_out_share, share) for share in shares]):
+            yield from future.result()
+
+
+def _carry_out_share(tasks: list[Task]) -> list[Done]:
+    return [carry_out(task) for task in tasks]
 
 
 def _seeds(text: str) -> range:
