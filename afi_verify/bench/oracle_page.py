@@ -3,7 +3,7 @@
 from typing import Any
 
 from afi_verify.bench.methods import BOUND, OURS
-from afi_verify.report.study import Cell, Plot, Section, Study, Table
+from afi_verify.report.study import Axis, Cell, Plot, Section, Study, Table, series_of
 
 MIB = 2**20
 
@@ -145,18 +145,11 @@ def _scaling_section(scaling: dict[str, Any]) -> Section:
         for what, fit in scaling.items()
         for size, seconds in zip(fit["sizes"], fit["median_s"], strict=True)
     ]
-    axis = {"type": "quantitative", "scale": {"type": "log", "base": 2}}
     plot = Plot(
         "Time over size, both relative scales; a straight line of slope 1 is linear cost.",
-        {
-            "data": {"values": values},
-            "mark": {"type": "line", "point": True},
-            "encoding": {
-                "x": {"field": "size", "title": "size, in multiples of the smallest", **axis},
-                "y": {"field": "seconds", "title": "seconds", **axis},
-                "color": {"field": "varied", "type": "nominal", "title": "what grows"},
-            },
-        },
+        Axis("size, in multiples of the smallest", log=True),
+        Axis("seconds", log=True),
+        series_of(values, "size", "seconds", "varied"),
     )
     caption = (
         "Exponents of ours should be within 0.05 of 1. The smallest problem holds 2, the largest 16 times the data of "

@@ -4,7 +4,7 @@ from typing import Any
 
 from afi_verify.experiments.likelihood import GOAL, steps_for
 from afi_verify.implementations.torch_solvers import ORDERS
-from afi_verify.report.study import Cell, Plot, Section, Study, Table
+from afi_verify.report.study import Axis, Cell, Plot, Section, Series, Study, Table
 
 NEAR = 0.15
 """How far an observed order may be from the one that the method has in theory."""
@@ -60,36 +60,26 @@ def _fixed(document: dict[str, Any]) -> Section:
                 f"{row['largest'][-1]:.2g}",
             )
         )
-    values = [
-        {"steps": count, "error": error, "solver": row["solver"], "case": f"{row['schedule']}, d = {row['dimension']}"}
-        for row in fixed
-        for count, error in zip(row["steps"], row["rms"], strict=True)
-    ]
-    plot = Plot(
-        "Root mean square error by number of steps; both axes are logarithmic, so that an order is a slope.",
-        {
-            "data": {"values": values},
-            "mark": {"type": "line", "point": True},
-            "encoding": {
-                "x": {"field": "steps", "type": "quantitative", "scale": {"type": "log"}},
-                "y": {
-                    "field": "error",
-                    "type": "quantitative",
-                    "scale": {"type": "log"},
-                    "title": "bits per dimension",
-                    "axis": {"format": ".0e"},
-                },
-                "color": {"field": "solver", "type": "nominal"},
-                "detail": {"field": "case"},
-            },
-        },
+    flows = dict.fromkeys(f"{row['schedule']}, d = {row['dimension']}" for row in fixed)
+    plots = tuple(
+        Plot(
+            f"{flow}: root mean square error by number of steps; an order is a slope.",
+            Axis("steps", log=True),
+            Axis("bits per dimension", log=True),
+            tuple(
+                Series(row["solver"], tuple(zip(row["steps"], row["rms"], strict=True)))
+                for row in fixed
+                if f"{row['schedule']}, d = {row['dimension']}" == flow
+            ),
+        )
+        for flow in flows
     )
     table = Table(
         f"Order of convergence, and the steps from which on no sample is off by more than {GOAL:g} bits per dimension",
         ("flow", "solver", "order", "observed", f"steps for {GOAL:g}", "largest error at the last"),
         tuple(rows),
     )
-    return Section("Solvers with a number of steps", (), (plot,), (table,))
+    return Section("Solvers with a number of steps", (), plots, (table,))
 
 
 def _adaptive(document: dict[str, Any]) -> Section:

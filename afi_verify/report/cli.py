@@ -28,7 +28,7 @@ def report(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON, and nothing else.")] = False,
 ) -> None:
-    """Render the page of a run from its results.json, or the landing page of a folder of reports.
+    """Render the page of a run or a study from its results.json, or the landing page of a folder of reports.
 
     A file of any size gives a page below 5 MB: all checks in detail, or the most urgent ones and a table of all.
 
@@ -38,7 +38,8 @@ def report(
     # Imported here so that --help answers at once.
     from afi_verify.errors import UnusableError
     from afi_verify.report import write_report
-    from afi_verify.report.landing import UNREAD, write_landing
+    from afi_verify.report.again import PAGES, write_again
+    from afi_verify.report.landing import UNREAD, schema_of, write_landing
 
     if results is None and index is None:
         typer.echo("unusable: give the results.json of a run, or --index with a folder of reports.", err=True)
@@ -51,7 +52,12 @@ def report(
     try:
         if results is not None:
             page = output if output is not None else results.with_name("index.html")
-            write_report(results, page, against=against, ratchet=ratchet)
+            if schema_of(results) not in PAGES:
+                write_report(results, page, against=against, ratchet=ratchet)
+            elif against is None and ratchet is None:
+                write_again(results, page)
+            else:
+                raise UnusableError(f"{results} is no run: --against and --ratchet go with the results.json of a run.")
             written["page"] = str(page)
         if index is not None:
             if not index.is_dir():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -104,7 +105,7 @@ def _read_entry(page: Path) -> Entry:
     try:
         if not results.is_file():
             return _from_headline(page)
-        if _schema_of_run(results):
+        if schema_of(results) == SCHEMA:
             found = overview.headline(read_results_file(results))
             return Entry(folder, "Accuracy report", found.answer, str(found.tone).replace(" ", "-"))
         about = json.loads(results.read_text(encoding="utf-8")).get("page")
@@ -113,13 +114,21 @@ def _read_entry(page: Path) -> Entry:
     return _from_study(folder, about) or _from_headline(page)
 
 
-def _schema_of_run(results: Path) -> bool:
-    # A results file may be large; that of a study is small and says what it is at its start.
+def schema_of(results: Path) -> str | None:
+    """Return the schema that a ``results.json`` names near its start or its end; None if there is none.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    # The file of a run may be large, so it is not parsed for this.
     size = results.stat().st_size
     with results.open("rb") as file:
-        start = file.read(2000)
-        file.seek(max(0, size - 2000))
-        return f'"{SCHEMA}"'.encode() in start + file.read()
+        start = file.read(3000)
+        file.seek(max(0, size - 3000))
+        found = re.search(rb'"schema":\s*"(afi-verify/[^"]*)"', start + file.read())
+    return found[1].decode(errors="replace") if found else None
 
 
 def _from_study(folder: str, about: Any) -> Entry | None:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from afi_verify.report.wording import plural, times
+from afi_verify.report.wording import count, plural, times
 from afi_verify.results import CheckResult, Results, Verdict, count_verdicts
 
 URGENCY = (
@@ -33,7 +33,6 @@ class Headline:
 
     tone: Verdict
     answer: str
-    detail: str
 
 
 def headline(results: Results) -> Headline:
@@ -45,53 +44,100 @@ def headline(results: Results) -> Headline:
         failed = f"{counts['fail']} of {plural(ran, 'check')} failed"
         broke = f"{counts['error']} gave no usable answer"
         parts = [failed, *[broke] * bool(counts[Verdict.ERROR]), *[unusable] * bool(results.problems)]
-        return Headline(Verdict.FAIL, f"Not right: {', '.join(parts)}.", _detail(results, counts))
+        return Headline(Verdict.FAIL, f"Not right: {', '.join(parts)}.")
     if results.problems:
-        return Headline(Verdict.ERROR, f"Not verified: {unusable}.", _detail(results, counts))
+        return Headline(Verdict.ERROR, f"Not verified: {unusable}.")
     if ran == 0:
-        return Headline(Verdict.VACUOUS, "Nothing was verified: no check ran.", _detail(results, counts))
+        return Headline(Verdict.VACUOUS, "Nothing was verified: no check ran.")
     if counts[Verdict.ERROR]:
         broke = f"{counts['error']} of {plural(ran, 'check')} gave no usable answer"
-        return Headline(Verdict.ERROR, f"Not verified: {broke}.", _detail(results, counts))
+        return Headline(Verdict.ERROR, f"Not verified: {broke}.")
     if counts[Verdict.UNDECIDED]:
         open_ = f"{counts['undecided']} of {plural(ran, 'check')} could not be decided"
-        return Headline(Verdict.UNDECIDED, f"Not settled: {open_}.", _detail(results, counts))
+        return Headline(Verdict.UNDECIDED, f"Not settled: {open_}.")
     if counts[Verdict.INACCURATE]:
         loses = f"{counts['inaccurate']} of {plural(ran, 'check')} lose digits they could have kept"
-        return Headline(Verdict.INACCURATE, f"Right formulas, inaccurate code: {loses}.", _detail(results, counts))
+        return Headline(Verdict.INACCURATE, f"Right formulas, inaccurate code: {loses}.")
     if counts[Verdict.VACUOUS]:
         blind = f"{counts['vacuous']} of {plural(ran, 'check')} could not have told"
-        return Headline(Verdict.VACUOUS, f"Nothing wrong found, but {blind}.", _detail(results, counts))
+        return Headline(Verdict.VACUOUS, f"Nothing wrong found, but {blind}.")
     passed = "the one check that ran passes" if ran == 1 else f"all {ran} checks that ran pass"
-    return Headline(Verdict.PASS, f"Right: {passed}.", _detail(results, counts))
+    return Headline(Verdict.PASS, f"Right: {passed}.")
 
 
-def _detail(results: Results, counts: dict[str, int]) -> str:
-    sentences = []
-    if known := sum(check.known_failure is not None for check in results.checks):
-        sentences.append(f"{plural(known, 'check')} of those that do not pass {'is' if known == 1 else 'are'} known.")
-    if missing := counts[Verdict.NOT_PROVIDED]:
-        verb = "was" if missing == 1 else "were"
-        sentences.append(
-            f"{plural(missing, 'planned check')} {verb} not run because the adapter does not provide the role."
-        )
-    return " ".join(sentences)
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A question that a reader has, answered in a few words, and what there is to know about the answer."""
+
+    question: str
+    answer: str
+    detail: str
+    tone: str = ""
+    anchor: str = ""  # of the check that the answer is about
 
 
-def accuracy(results: Results) -> str:
-    """Answer "how accurate?": the largest error, relative to its limit, among what is right."""
+def cards(results: Results, first: Sequence[tuple[str, CheckResult]]) -> tuple[Card, ...]:
+    """Answer what follows the headline: how accurate, on what evidence, what next.
+
+    Parameters
+    ----------
+    results : Results
+        The run.
+    first : sequence of (str, CheckResult)
+        What to look at first, with its place in the page; empty where there is nothing to mend.
+
+    Returns
+    -------
+    tuple of Card
+        Three of them.
+    """
+    return _accuracy(results), _evidence(results), _next(results, first)
+
+
+def _accuracy(results: Results) -> Card:
+    question = "How accurate?"
     right = [check for check in results.checks if check.verdict is Verdict.PASS and check.worst_error is not None]
     lossy = [check for check in results.checks if check.verdict is Verdict.INACCURATE]
-    sentences = []
-    if right:
-        worst = max(right, key=_strain)
-        sentences.append(
-            f"The passing check closest to its limit errs by {times(worst.worst_error)} what is attainable "
-            f"(limit {times(worst.limit)})."
-        )
-    if lossy:
-        sentences.append(f"Inaccurate code is up to {times(max(lossy, key=_strain).worst_error)} off.")
-    return " ".join(sentences) or "No check passes, so there is no accuracy to speak of."
+    loss = f" Inaccurate code is up to {times(max(lossy, key=_strain).worst_error)} off." if lossy else ""
+    if not right:
+        return Card(question, "Nothing passes", f"so there is no accuracy to speak of.{loss}")
+    worst = max(right, key=_strain)
+    return Card(
+        question,
+        f"{times(worst.worst_error)} at worst",
+        f"of what passes. 1× is the error that its precision makes unavoidable, {times(worst.limit)} the limit.{loss}",
+    )
+
+
+def _evidence(results: Results) -> Card:
+    ran = [check for check in results.checks if check.verdict is not Verdict.NOT_PROVIDED]
+    points, telling = sum(check.items for check in ran), sum(check.evidence for check in ran)
+    missing = len(results.checks) - len(ran)
+    words = f"of {count(points)} could tell right from wrong."
+    if missing:
+        planned = f"{count(len(results.checks))} planned checks"
+        words += f" {count(missing)} of {planned} did not run: no adapter function for them."
+    return Card("On what evidence?", f"{count(telling)} points", words)
+
+
+def _next(results: Results, first: Sequence[tuple[str, CheckResult]]) -> Card:
+    question = "What next?"
+    known = sum(check.known_failure is not None for check in results.checks)
+    if first:
+        anchor, check = first[0]
+        what = f"{check.role} · {check.claim}"
+        why = f"The answer {check.diagnosis}." if check.diagnosis else f"{check.verdict.value.capitalize()}."
+        return Card(question, f"Look at {what}", why, check.verdict.value.replace(" ", "-"), anchor)
+    wider = {"quick": "ci", "ci": "deep"}.get(results.profile)
+    more = f"For more cases: --profile {wider}." if wider else "There is no larger profile than this."
+    if results.problems:
+        return Card(question, "Mend what could not be used", "See above.", "error")
+    if known:
+        left = f"{plural(known, 'check')} of those that do not pass {'is' if known == 1 else 'are'} declared."
+        return Card(question, "Only known failures are left", left)
+    if all(check.verdict is Verdict.NOT_PROVIDED for check in results.checks):
+        return Card(question, "Provide a role", "The adapter names no function that could be checked.")
+    return Card(question, "Nothing to mend", more)
 
 
 def next_steps(checks: Sequence[CheckResult]) -> list[int]:

@@ -5,7 +5,9 @@ import dataclasses
 import functools
 import gzip
 import hashlib
+import itertools
 import json
+from collections.abc import Sequence
 from importlib import resources
 
 import jinja2
@@ -14,7 +16,7 @@ from markupsafe import Markup
 from afi_verify.report import wording
 from afi_verify.report.history import History, RatchetView
 from afi_verify.report.packing import Pack
-from afi_verify.report.view import CheckView, Page, arrange, fits
+from afi_verify.report.view import AdapterView, CheckView, Page, arrange, fits
 from afi_verify.results import Results, Verdict
 
 LARGEST = 1_000_000
@@ -25,6 +27,8 @@ INLINE_ROOM = 120_000
 
 PACKED_ROOM = 350_000
 """Bytes of details and scripts that the page's script unpacks."""
+
+SCRIPTS = ("page.js", "plot.js", "chart.js", "check.js", "beside.js", "report.js")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +51,7 @@ def render(results: Results, history: History | None = None, ratchet: RatchetVie
 
 def _render(page: Page) -> str:
     details = _details(page)
-    style, script = read_asset("report.css"), read_asset("plot.js") + read_asset("report.js")
+    style, script = read_asset("report.css"), read_scripts(*SCRIPTS)
     return (
         make_environment()
         .get_template("report.html.jinja")
@@ -113,6 +117,12 @@ def read_asset(name: str) -> str:
     return resources.files("afi_verify.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
+def read_scripts(*names: str) -> str:
+    """Return some of the package's own scripts as one, without what only a reader of the source needs."""
+    lines = (line.strip() for name in names for line in read_asset(name).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/**"))) + "\n"
+
+
 @functools.cache
 def make_environment() -> jinja2.Environment:
     """Return the templates' environment, in which all text is escaped."""
@@ -123,11 +133,16 @@ def make_environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(number=wording.number, times=wording.times)
+    environment.filters.update(number=wording.number, times=wording.times, groupby_run=_runs)
     environment.globals.update(
         verdicts=wording.VERDICTS, terms=wording.TERMS, plural=wording.plural, slug=_slug, Verdict=Verdict
     )
     return environment
+
+
+def _runs(adapters: Sequence[AdapterView]) -> list[tuple[str, list[AdapterView]]]:
+    groups = itertools.groupby(adapters, key=lambda view: view.adapter.name)
+    return [(name, list(group)) for name, group in groups]
 
 
 def _slug(verdict: Verdict) -> str:

@@ -28,6 +28,7 @@ class Example:
     title: str
     case: Counterexample
     file_name: str
+    anchor: str
     command: str  # replays it by its id; empty where it has none
 
 
@@ -79,6 +80,11 @@ class Row:
     scenario: str
     cells: tuple[tuple[tuple[str, CheckResult], ...], ...]
 
+    @property
+    def name(self) -> str:
+        """The row in a word, also in the address of the page."""
+        return f"{self.role}/{self.claim}/{self.scenario}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Tally:
@@ -95,11 +101,12 @@ class Page:
     results: Results
     sum: dict[str, int]
     headline: overview.Headline
-    accuracy: str
+    cards: tuple[overview.Card, ...]
     steps: tuple[CheckView, ...]
     ranked: tuple[CheckView, ...]  # all that have an entry, the most urgent first
     adapters: tuple[AdapterView, ...]  # empty where the page has a table of all checks
-    matrix: tuple[Row, ...]
+    matrix: tuple[tuple[str, tuple[Row, ...]], ...]  # by role
+    sides: dict[str, tuple[str, ...]]  # rows of which several adapters have a plot, and the places of those
     tallies: tuple[tuple[Tally, ...], tuple[Tally, ...]]  # by adapter and by role, where there is no matrix
     table: dict[str, Any] | None
     roles: tuple[str, ...]
@@ -130,15 +137,17 @@ def arrange(
         for index in {*order, *steps}
     }
     by_place = {places[index]: view for index, view in views.items()}
+    rows = () if paged else tuple(_matrix(results.adapters))
     return Page(
         results=results,
         sum=count_verdicts(checks),
         headline=overview.headline(results),
-        accuracy=overview.accuracy(results),
+        cards=overview.cards(results, [(anchor_of(*places[index]), checks[index]) for index in steps[:1]]),
         steps=tuple(views[index] for index in steps),
         ranked=tuple(views[index] for index in order),
         adapters=tuple(_view_adapter(a, adapter, by_place) for a, adapter in enumerate(results.adapters) if not paged),
-        matrix=() if paged else tuple(_matrix(results.adapters)),
+        matrix=tuple((role, tuple(r for r in rows if r.role == role)) for role in dict.fromkeys(r.role for r in rows)),
+        sides=dict(_sides(rows)),
         tallies=(_tallies(_titles(results), places, checks), _role_tallies(checks)) if paged else ((), ()),
         table=_table(results) if paged else None,
         roles=tuple(dict.fromkeys(check.role for check in checks)),
@@ -202,8 +211,9 @@ def _examples(anchor: str, check: CheckResult, source: str) -> Iterator[Example]
         cases = [("Simplest counterexample, also the worst found", check.simplest)]
     for title, case in cases:
         if case is not None:
-            name = f"replay-{anchor}-{title.split()[0].lower()}.py"
-            yield Example(title=title, case=case, file_name=name, command=_command(check, case, source))
+            here = f"{anchor}-{title.split()[0].lower()}"
+            command = _command(check, case, source)
+            yield Example(title=title, case=case, file_name=f"replay-{here}.py", anchor=here, command=command)
 
 
 def _command(check: CheckResult, case: Counterexample, source: str) -> str:
@@ -220,6 +230,13 @@ def _matrix(adapters: Sequence[AdapterResult]) -> Iterator[Row]:
             cells[a].append((anchor_of(a, c), check))
     for (role, claim, scenario), cells in found.items():
         yield Row(role=role, claim=claim, scenario=scenario, cells=tuple(tuple(cell) for cell in cells))
+
+
+def _sides(rows: Sequence[Row]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for row in rows:
+        plotted = tuple(anchor for cell in row.cells for anchor, check in cell if check.points)
+        if len(plotted) > 1:
+            yield row.name, plotted
 
 
 def _tallies(

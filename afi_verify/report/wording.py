@@ -99,3 +99,8 @@ def times(value: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """Write a count with its noun, for example ``1 check`` or ``2 checks``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def count(value: int) -> str:
+    """Write a number of things, its thousands apart: ``12\u202f345``."""
+    return f"{value:,}".replace(",", "\u202f")

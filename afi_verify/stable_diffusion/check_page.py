@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from afi_verify.report.study import Cell, Plot, Section, Study, Table
+from afi_verify.report.study import Axis, Cell, Plot, Section, Series, Study, Table
 
 _WORST = ("error", "fail", "undecided", "vacuous", "pass", "not provided")
 
@@ -105,18 +105,8 @@ def _plots(document: dict[str, Any]) -> tuple[Plot, ...]:
     values = [{**row, "loss": 1 - row["skill"]} for row in _skills(document)]
     if not values:
         return ()
-    specification = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "data": {"values": values},
-        "mark": {"type": "point", "filled": True},
-        "encoding": {
-            "x": {"field": "log_snr", "type": "quantitative", "title": "log-SNR"},
-            "y": {
-                "field": "loss",
-                "type": "quantitative",
-                "scale": {"type": "log"},
-                "title": "error of AFI-EA over that of I/σ²",
-            },
-        },
-    }
-    return (Plot("Error of AFI-EA over that of the trivial operator; below 1 it helps.", specification),)
+    caption = "Error of AFI-EA over that of the trivial operator; below 1 it helps."
+    points = tuple((row["log_snr"], row["loss"]) for row in values)
+    axis = Axis("error of AFI-EA / of I/σ²", log=True)
+    series = (Series("AFI-EA", points, line=False),)
+    return (Plot(caption, Axis("log-SNR"), axis, series, 1.0, "no better than I/σ²"),)

@@ -33,7 +33,7 @@ def test_the_page_typesets_and_escapes(document):
     rows = [{**row, "note": "<script>alert(1)</script>", "title": "<b>"} for row in document["entries"]]
     page = render_study(audit_study({**document, "entries": rows}, "afi-verify audit"))
     assert page.count("<math") >= 8
-    assert "<script" not in page
+    assert page.count("<script") == 1  # the page's own
     assert "http://" not in page.replace("http://www.w3.org/1998/Math/MathML", "")
 
 

@@ -5,7 +5,7 @@ import json
 import math
 
 from afi_verify.report import render_report
-from afi_verify.report.study import Cell, Plot, Section, Study, Table
+from afi_verify.report.study import Axis, Cell, Gallery, Plot, Section, Series, Study, Table
 from afi_verify.results import (
     AdapterResult,
     CheckResult,
@@ -55,8 +55,9 @@ def write(results, path):
 
 
 def a_study(text="plain"):
-    axis = {"type": "quantitative"}
-    plot = Plot(text, {"data": {"values": [{"x": 1, "y": 2}]}, "mark": "point",
-                       "encoding": {"x": {"field": "x", **axis}, "y": {"field": "y", **axis}}})  # fmt: skip
+    line = (Series(text, ((1.0, 2.0), (2.0, 20.0, 10.0, 40.0))), Series(f"{text} 2", ((1.0, 3.0), (2.0, math.inf))))
+    plot = Plot(text, Axis(text), Axis(text, log=True), line, 16.0, text)
+    dot = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
+    gallery = Gallery(text, ((text, dot),))
     table = Table(text, (text, text), ((text, Cell(text, "pass")), (Cell(text), Cell(text, "quiet"))))
-    return Study(text, text, "pass", text, (Section(text, (text,), (plot,), (table,)),), text, {text: text})
+    return Study(text, text, "pass", text, (Section(text, (text,), (plot, gallery), (table,)),), text, {text: text})

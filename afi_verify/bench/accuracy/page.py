@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from afi_verify.report.study import Cell, Plot, Section, Study, Table
+from afi_verify.report.study import Axis, Cell, Plot, Section, Study, Table, series_of
 
 COMMAND = "afi-verify bench accuracy"
 
@@ -135,9 +135,9 @@ def _estimates(document: Mapping[str, Any]) -> Section:
 def _curves(document: Mapping[str, Any]) -> tuple[Section, ...]:
     plots = []
     for family in document["families"]:
-        for key, title, limit in (
-            ("curves", "error in multiples of the attainable", document["limit"]),
-            ("estimate_curves", "true error over stated error", 1.0),
+        for key, title, short, limit in (
+            ("curves", "error in multiples of the attainable", "error / attainable", document["limit"]),
+            ("estimate_curves", "true error over stated error", "true / stated error", 1.0),
         ):
             values = [
                 {"log-SNR": r["log_snr"], "multiple": r["multiple"] or None, "quantity": LABELS[r["quantity"]]}
@@ -145,29 +145,11 @@ def _curves(document: Mapping[str, Any]) -> tuple[Section, ...]:
                 if r["family"] == family
             ]
             if values:
-                plots.append(Plot(f"{family}: worst {title} at each noise level.", _plot(values, title, limit)))
+                caption = f"{family}: worst {title} at each noise level."
+                series = series_of(values, "log-SNR", "multiple", "quantity")
+                axis = Axis(short, log=True, low=min(0.01, limit / 100))
+                plots.append(Plot(caption, Axis("log-SNR"), axis, series, limit))
     return (Section("Over the noise levels", plots=tuple(plots)),) if plots else ()
-
-
-def _plot(values: list[dict[str, Any]], title: str, limit: float) -> dict[str, Any]:
-    x = {"field": "log-SNR", "type": "quantitative"}
-    scale = {"type": "log", "domainMin": min(0.01, limit / 100)}
-    y = {"field": "multiple", "type": "quantitative", "title": title, "scale": scale}
-    return {
-        "height": 180,
-        "layer": [
-            {
-                "data": {"values": values},
-                "mark": {"type": "line", "clip": True},
-                "encoding": {"x": x, "y": y, "color": {"field": "quantity", "type": "nominal"}},
-            },
-            {
-                "data": {"values": [{"limit": limit}]},
-                "mark": {"type": "rule", "strokeDash": [4, 4]},
-                "encoding": {"y": {"field": "limit", "type": "quantitative"}},
-            },
-        ],
-    }
 
 
 def _problems(document: Mapping[str, Any]) -> tuple[Section, ...]:

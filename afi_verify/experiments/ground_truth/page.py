@@ -181,7 +181,7 @@ def _plots(
                 row = {"log-SNR": level, "error": found.mean, "low": max(found.low, 1e-6), "high": min(found.high, 1e6)}
                 values.append({**row, "method": method})
         caption = f"{document['problems'][name]}: relative {title}, with {SHOWN:.0%} intervals."
-        plots.append(Plot(caption, line_plot(values, "log-SNR", f"relative {title}")))
+        plots.append(line_plot(caption, values, "log-SNR", f"relative {title}"))
     return tuple(plots)
 
 

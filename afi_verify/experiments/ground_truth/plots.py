@@ -1,34 +1,14 @@
-"""Lines with error bars, as Vega-Lite."""
+"""Lines with error bars, one per method."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from afi_verify.report.study import Axis, Plot, series_of
 
 
 def line_plot(
-    values: list[dict[str, Any]], x: str, title: str, x_scale: str = "linear", lowest: float = 1e-4
-) -> dict[str, Any]:
+    caption: str, rows: Iterable[Mapping[str, Any]], x: str, title: str, *, log_x: bool = False, lowest: float = 1e-4
+) -> Plot:
     """Return lines of ``error`` with bars from ``low`` to ``high``, one per ``method``, on a logarithmic axis."""
-    across = {"field": x, "type": "quantitative", "scale": {"type": x_scale, "zero": False}}
-    colour = {"field": "method", "type": "nominal"}
-    scale = {"type": "log", "domainMin": lowest, "clamp": True}
-    return {
-        "data": {"values": values},
-        "layer": [
-            {
-                "mark": {"type": "line", "point": {"size": 20}, "clip": True},
-                "encoding": {
-                    "x": across,
-                    "y": {"field": "error", "type": "quantitative", "title": title, "scale": scale},
-                    "color": colour,
-                },
-            },
-            {
-                "mark": {"type": "rule", "clip": True},
-                "encoding": {
-                    "x": across,
-                    "y": {"field": "low", "type": "quantitative", "scale": scale},
-                    "y2": {"field": "high"},
-                    "color": colour,
-                },
-            },
-        ],
-    }
+    series = series_of(rows, x, "error", "method", bars=("low", "high"))
+    return Plot(caption, Axis(x, log_x), Axis(title, True, lowest), series)

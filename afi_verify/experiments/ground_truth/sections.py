@@ -7,7 +7,7 @@ from typing import Any
 from afi_verify.experiments.ground_truth import summary
 from afi_verify.experiments.ground_truth.plots import line_plot
 from afi_verify.experiments.ground_truth.trajectories import ADJOINT_START, GUIDANCE_STEPS, NOISE, WINDOW
-from afi_verify.report.study import Plot, Section, Table
+from afi_verify.report.study import Section, Table
 
 _LIKELIHOOD_PAIRS = (
     ("full VJP", "trivial"),
@@ -96,9 +96,12 @@ def likelihood_section(document: Mapping[str, Any]) -> Section:
                 for n, one in zip(steps, found, strict=True)
             ]
         plots.append(
-            Plot(
+            line_plot(
                 f"{document['problems'][name]}: error of the likelihood.",
-                line_plot(values, "steps", "bits per dimension", "log"),
+                values,
+                "steps",
+                "bits per dimension",
+                log_x=True,
             )
         )
     table = Table(
@@ -223,9 +226,13 @@ def learning_section(document: Mapping[str, Any]) -> Section:
         "Training a trace head (Prop. 6, Fig. 1)",
         tuple(sentences),
         (
-            Plot(
+            line_plot(
                 "Excess risk over what can be explained, by steps of training.",
-                line_plot(values, "steps", "excess / explainable", "log", 0.005),
+                values,
+                "steps",
+                "excess / explainable",
+                log_x=True,
+                lowest=0.005,
             ),
         ),
         (Table("Risks, in units of (‖x₀‖²/d)².", columns, tuple(rows)),),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from afi_verify.experiments.transport.run import broken_statements
-from afi_verify.report.study import Cell, Plot, Section, Study, Table
+from afi_verify.report.study import Axis, Cell, Plot, Section, Study, Table, series_of
 
 Row = tuple[str | Cell, ...]
 
@@ -273,21 +273,9 @@ def _published(rows: list[dict[str, Any]]) -> Section:
         plots=(
             Plot(
                 "Mean distance of A/|A| from the converged one by the number of Euler steps: order 1.",
-                {
-                    "data": {"values": points},
-                    "mark": {"type": "line", "point": True},
-                    "encoding": {
-                        "x": {"field": "steps", "type": "quantitative", "scale": {"type": "log"}, "title": "times"},
-                        "y": {
-                            "field": "distance",
-                            "type": "quantitative",
-                            "scale": {"type": "log"},
-                            "title": "distance",
-                            "axis": {"format": ".0e"},
-                        },
-                        "color": {"field": "process", "type": "nominal", "title": None},
-                    },
-                },
+                Axis("times", log=True),
+                Axis("distance", log=True),
+                series_of(points, "steps", "distance", "process"),
             ),
         ),
         tables=(_index_table(rows),),

@@ -1,19 +1,16 @@
-"use strict";
-// The plots of a check, as SVG, and the table of their numbers: from [limit, by log-SNR, by dimension, by atoms],
-// where each bin is [low, high, points, telling, median, worst, place of the worst].
-const plots = (() => {
+// One plot as SVG. It is handed
+//   { x: { name, log }, y: { name, log, low, high }, limit, limitName, height,
+//     series: [{ name, look, line, points: [{ x, y, low, high, blind, tip }] }] }
+// where look is the number of a colour and shape, or a class; low and high of a point are the ends of its error bar;
+// blind points are hollow. What is not finite, or beyond an axis, stands at its edge as a triangle.
+const plot = (() => {
+  const { finite, number } = page;
   const SVG = "http://www.w3.org/2000/svg";
-  const HEIGHT = 210;
-  const LEFT = 74;
+  const LEFT = 64;
   const RIGHT = 14;
-  const TOP = 12;
-  const BOTTOM = 40;
-  const LOWEST = 0.01; // nobody needs to tell smaller errors apart
-  const AXES = [
-    { name: "log-SNR", log: false },
-    { name: "dimension", log: true },
-    { name: "number of atoms", log: true },
-  ];
+  const TOP = 14;
+  const BOTTOM = 42;
+  const LOOKS = 8;
 
   const make = (tag, attributes, text) => {
     const element = document.createElementNS(SVG, tag);
@@ -22,206 +19,154 @@ const plots = (() => {
     return element;
   };
 
-  const html = (tag, attributes = {}, ...children) => {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
-    return element;
+  // ---- scales: functions from numbers to places between 0 and 1, and their ticks
+
+  const nice = (rough) => {
+    const power = 10 ** Math.floor(Math.log10(rough));
+    return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= rough * 0.999);
   };
 
-  const finite = (value) => typeof value === "number" && Number.isFinite(value);
-
-  const number = (value) => {
-    if (!finite(value)) return { nan: "NaN", inf: "∞", "-inf": "−∞" }[value] ?? "–";
-    const size = Math.abs(value);
-    if (value === 0 || (size >= 1e-3 && size < 1e5)) return String(Number(value.toPrecision(size >= 1000 ? 6 : 3)));
-    const [digits, exponent] = value.toExponential(1).split("e");
-    const raised = exponent.replace("+", "").replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
-    return `${digits === "1.0" ? "" : `${digits}·`}10${raised}`;
-  };
-
-  const times = (value) => (finite(value) ? `${number(value)}×` : "not finite");
-  const range = (bin) => (bin[0] === bin[1] || !finite(bin[0]) ? number(bin[0]) : `${number(bin[0])} to ${number(bin[1])}`);
-
-  // ---- scales: functions from numbers to pixels
-
-  const decades = (low, high) => {
-    const first = Math.floor(Math.log10(low));
-    const last = Math.ceil(Math.log10(high));
-    const step = Math.max(1, Math.ceil((last - first) / 6));
+  const evenTicks = (low, high, most) => {
+    const step = nice((high - low) / most);
     const ticks = [];
-    for (let e = first; e <= last; e += step) ticks.push(10 ** e);
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(i * step);
+    return ticks;
+  };
+
+  const logTicks = (low, high, most) => {
+    const decades = Math.log10(high / low);
+    const parts = decades < 2 ? [1, 2, 5] : [1];
+    const step = Math.max(1, Math.ceil(decades / most));
+    const ticks = [];
+    for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e += step) {
+      for (const part of parts) ticks.push(part * 10 ** e);
+    }
     return ticks.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
   };
 
-  const errorScale = (limit, bins) => {
-    const values = bins.flatMap((bin) => [bin[4], bin[5]]).filter((value) => finite(value));
-    const rule = finite(limit) && limit > 0 ? limit : 1;
-    const low = Math.max(LOWEST, Math.min(0.3, ...values.map((value) => value / 2)));
-    const high = 3 * Math.max(rule, ...values);
-    const span = Math.log(high / low);
+  const scaleOf = (axis, values, most, room) => {
+    const log = axis.log;
+    const usable = values.filter((value) => finite(value) && (!log || value > 0));
+    let low = Math.min(...usable, ...(finite(axis.reach?.[0]) ? [axis.reach[0]] : []));
+    let high = Math.max(...usable, ...(finite(axis.reach?.[1]) ? [axis.reach[1]] : []));
+    if (!finite(low)) [low, high] = log ? [0.1, 10] : [0, 1];
+    if (finite(axis.low)) low = Math.max(low, axis.low);
+    if (finite(axis.high)) high = Math.min(high, axis.high);
+    if (high <= low) [low, high] = log ? [low / 2, low * 2] : [low - 1, low + 1];
+    if (room && log) [low, high] = [low / (high / low) ** room, high * (high / low) ** room];
+    else if (room) [low, high] = [low - room * (high - low), high + room * (high - low)];
+    const along = log ? (v) => Math.log(v / low) / Math.log(high / low) : (v) => (v - low) / (high - low);
+    const edge = (value) => (value === "nan" || value === "inf" ? 1 : value === "-inf" || value <= low ? 0 : 1);
     const at = (value) => {
-      const inside = finite(value) ? Math.min(Math.max(value, low), high) : high;
-      return TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.log(inside / low) / span);
+      const inside = finite(value) && (!log || value > 0) && value >= low * (log ? 0.999 : 1) - (log ? 0 : 1e-9);
+      return inside && along(value) <= 1.0001 ? along(value) : edge(value);
     };
-    return { at, ticks: decades(low, high), rule };
-  };
-
-  const placeScale = (axis, bins, width) => {
-    let low = Math.min(...bins.map((bin) => bin[0]));
-    let high = Math.max(...bins.map((bin) => bin[1]));
-    const log = axis.log && low > 0;
-    if (log) [low, high] = [low / 1.3, high * 1.3];
-    else if (!axis.log) [low, high] = [Math.min(low, -20), Math.max(high, 20)];
-    else [low, high] = [low - 1, high + 1];
-    const along = log ? (value) => Math.log(value / low) / Math.log(high / low) : (value) => (value - low) / (high - low);
-    const at = (value) => LEFT + (width - LEFT - RIGHT) * along(value);
-    const step = 5 * Math.max(1, Math.ceil((high - low) / 50));
-    const ticks = axis.log ? [...new Set(bins.map((bin) => bin[1]))] : [];
-    if (!axis.log) for (let t = Math.ceil(low / step) * step; t <= high; t += step) ticks.push(t);
-    return { at, ticks };
+    const beyond = (value) => {
+      if (!finite(value)) return edge(value) ? 1 : -1;
+      if (value > high * (1 + 1e-9 * Math.sign(high))) return 1;
+      return (log && value <= 0) || value < low - 1e-9 * Math.abs(low) ? -1 : 0;
+    };
+    const exact = log && axis.exact ? [...new Set(usable)].sort((a, b) => a - b) : [];
+    const ticks = exact.length && exact.length <= 12 ? exact : (log ? logTicks : evenTicks)(low, high, most);
+    return { at, beyond, ticks };
   };
 
   // ---- drawing
 
-  const drawAxes = (svg, x, y, axis, width) => {
-    const bottom = HEIGHT - BOTTOM;
+  const drawAxes = (svg, spec, x, y, width, height) => {
+    const bottom = height - BOTTOM;
     for (const tick of y.ticks) {
-      svg.append(make("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y.at(tick), y2: y.at(tick) }));
-      svg.append(make("text", { x: LEFT - 8, y: y.at(tick) + 4, "text-anchor": "end" }, number(tick)));
+      const place = y.pixel(tick);
+      svg.append(make("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: place, y2: place }));
+      svg.append(make("text", { x: LEFT - 8, y: place + 4, "text-anchor": "end" }, number(Number(tick.toPrecision(6)))));
     }
     let free = -Infinity; // labels that would touch are left out
     for (const tick of x.ticks) {
-      const label = number(tick);
-      const place = x.at(tick);
+      const label = number(Number(tick.toPrecision(6)));
+      const place = x.pixel(tick);
       svg.append(make("line", { class: "tick", x1: place, x2: place, y1: bottom, y2: bottom + 4 }));
       if (place - label.length * 4 < free) continue;
       free = place + label.length * 4 + 6;
       svg.append(make("text", { x: place, y: bottom + 17, "text-anchor": "middle" }, label));
     }
-    const middle = (LEFT + width - RIGHT) / 2;
-    svg.append(make("text", { x: middle, y: HEIGHT - 6, "text-anchor": "middle" }, axis.name));
-    const turn = `rotate(-90 11 ${(TOP + bottom) / 2})`;
-    svg.append(make("text", { x: 11, y: (TOP + bottom) / 2, transform: turn, "text-anchor": "middle" }, "error / attainable"));
-    svg.append(make("line", { class: "limit", x1: LEFT, x2: width - RIGHT, y1: y.at(y.rule), y2: y.at(y.rule) }));
-    const above = { class: "limit-name", x: width - RIGHT, y: y.at(y.rule) - 4, "text-anchor": "end" };
-    svg.append(make("text", above, `limit ${times(y.rule)}`));
+    svg.append(make("text", { x: (LEFT + width - RIGHT) / 2, y: height - 7, "text-anchor": "middle" }, spec.x.name));
+    const middle = (TOP + bottom) / 2;
+    const turned = { x: 10, y: middle, transform: `rotate(-90 10 ${middle})`, "text-anchor": "middle" };
+    svg.append(make("text", turned, spec.y.name));
+    if (!finite(spec.limit)) return;
+    const place = y.pixel(spec.limit);
+    svg.append(make("line", { class: "limit", x1: LEFT, x2: width - RIGHT, y1: place, y2: place }));
+    const above = { class: "limit-name", x: width - RIGHT, y: place - 4, "text-anchor": "end" };
+    svg.append(make("text", above, spec.limitName));
   };
 
-  const marks = (bins, x, y, axis) =>
-    bins.flatMap((bin) => {
-      const [low, high, points, telling, median, worst, worstAt] = bin;
-      const middle = axis.log ? Math.sqrt(Math.max(low, 1) * Math.max(high, 1)) : (low + high) / 2;
-      const where = `${axis.name} ${range(bin)}`;
-      const count = `${points} point${points === 1 ? "" : "s"}`;
-      return [
-        { kind: "median", x: x.at(middle), y: y.at(median), finite: finite(median), tip: `median ${times(median)}, ${where}, ${count}` },
-        {
-          kind: telling > 0 ? "worst" : "worst blind", x: x.at(worstAt), y: y.at(worst), finite: finite(worst),
-          tip: `worst ${times(worst)}, ${axis.name} ${number(worstAt)}${telling > 0 ? "" : ", no evidence"}, ${count}`,
-        },
-      ];
-    });
+  const SHAPES = [
+    (x, y, r) => `M${x - r},${y}a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0z`,
+    (x, y, r) => `M${x - r * 0.9},${y - r * 0.9}h${1.8 * r}v${1.8 * r}h${-1.8 * r}z`,
+    (x, y, r) => `M${x},${y - r * 1.3}l${r * 1.3},${r * 1.3}l${-r * 1.3},${r * 1.3}l${-r * 1.3},${-r * 1.3}z`,
+    (x, y, r) => `M${x - r * 1.1},${y + r * 0.9}h${2.2 * r}l${-1.1 * r},${-2 * r}z`,
+    (x, y, r) => `M${x - r * 1.1},${y - r * 0.9}h${2.2 * r}l${-1.1 * r},${2 * r}z`,
+  ];
+  const AT_EDGE = { 1: (x, y) => `M${x - 5},${y + 5}h10l-5,-9z`, "-1": (x, y) => `M${x - 5},${y - 5}h10l-5,9z` };
 
-  const shape = (mark) => {
-    if (mark.finite) return make("circle", { class: mark.kind, cx: mark.x, cy: mark.y, r: mark.kind === "median" ? 2.2 : 4.2 });
-    return make("path", { class: mark.kind, d: `M${mark.x - 5},${mark.y + 5}h10l-5,-9z` });
+  const classOf = (look) => (typeof look === "number" ? `look-${look % LOOKS}${look >= LOOKS ? " again" : ""}` : look);
+  const shapeOf = (look) => SHAPES[typeof look === "number" ? (look + Math.floor(look / LOOKS)) % SHAPES.length : 0];
+  const radiusOf = (look) => ({ worst: 4.2, median: 2.2 })[look] ?? 3.2;
+
+  /** A small picture of a series, for the legend. */
+  const swatch = (series) => {
+    const svg = make("svg", { viewBox: "0 0 22 12", width: 22, height: 12, "aria-hidden": "true" });
+    const group = make("g", { class: `series ${classOf(series.look)}` });
+    if (series.line) group.append(make("polyline", { points: "1,6 21,6" }));
+    group.append(make("path", { class: "mark", d: shapeOf(series.look)(11, 6, radiusOf(series.look)) }));
+    svg.append(group);
+    return svg;
   };
 
-  const draw = (picture, limit, axis, bins) => {
-    const width = Math.max(320, Math.min(picture.clientWidth || 720, 1000));
-    const shown = bins.filter((bin) => finite(bin[0]));
-    const svg = make("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true" });
-    if (shown.length === 0) return { svg, points: [] };
-    const x = placeScale(axis, shown, width);
-    const y = errorScale(limit, shown);
-    drawAxes(svg, x, y, axis, width);
-    const points = marks(shown, x, y, axis);
-    const line = points.filter((mark) => mark.kind === "median" && mark.finite);
-    svg.append(make("polyline", { class: "median", points: line.map((mark) => `${mark.x},${mark.y}`).join(" ") }));
-    for (const mark of points) svg.append(shape(mark));
-    return { svg, points, width };
+  const drawSeries = (svg, series, x, y) => {
+    const group = make("g", { class: `series ${classOf(series.look)}`, "data-name": series.name });
+    const drawn = series.points
+      .filter((point) => point.y !== null && point.y !== undefined && finite(point.x))
+      .map((point) => ({ ...point, series: series.name, px: x.pixel(point.x), py: y.pixel(point.y), side: y.beyond(point.y) }));
+    if (series.line) {
+      const runs = [[]];
+      for (const point of [...drawn].sort((a, b) => a.x - b.x)) {
+        if (point.side) runs.push([]);
+        else runs.at(-1).push(`${point.px.toFixed(1)},${point.py.toFixed(1)}`);
+      }
+      for (const run of runs.filter((run) => run.length > 1)) group.append(make("polyline", { points: run.join(" ") }));
+    }
+    for (const point of drawn) {
+      if (finite(point.low) && finite(point.high)) {
+        group.append(make("line", { class: "bar", x1: point.px, x2: point.px, y1: y.pixel(point.low), y2: y.pixel(point.high) }));
+      }
+    }
+    for (const point of drawn) {
+      const shape = AT_EDGE[point.side] ?? shapeOf(series.look);
+      const d = shape(Number(point.px.toFixed(1)), Number(point.py.toFixed(1)), radiusOf(series.look));
+      group.append(make("path", { class: `mark${point.blind ? " blind" : ""}${point.side ? " edge" : ""}`, d }));
+    }
+    svg.append(group);
+    return drawn;
   };
 
-  const table = (axis, bins) => {
-    const head = [axis.name, "Points", "Telling", "Median", "Worst", "Worst at"];
-    const rows = bins.map((bin) => [range(bin), ...bin.slice(2).map(number)]);
-    const cells = (row) => row.map((text, i) => (i ? html("td", {}, text) : html("th", { scope: "row" }, text)));
-    return html(
-      "table", {},
-      html("caption", {}, "Errors, in multiples of the attainable"),
-      html("thead", {}, html("tr", {}, ...head.map((text) => html("th", { scope: "col" }, text)))),
-      html("tbody", {}, ...rows.map((row) => html("tr", {}, ...cells(row)))),
-    );
+  /** Draw what is not hidden; return the element, and its points with their pixels. */
+  const draw = (spec, width, hidden = new Set()) => {
+    const height = spec.height ?? 250;
+    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+    const shown = spec.series.filter((series) => !hidden.has(series.name));
+    const points = shown.flatMap((series) => series.points);
+    const bars = points.flatMap((point) => [point.y, point.low, point.high]);
+    const x = scaleOf(spec.x, points.map((point) => point.x), width / 80, 0.02);
+    const y = scaleOf(spec.y, finite(spec.limit) ? [...bars, spec.limit] : bars, (height - TOP - BOTTOM) / 32, 0.06);
+    x.pixel = (value) => LEFT + (width - LEFT - RIGHT) * x.at(value);
+    y.pixel = (value) => TOP + (height - TOP - BOTTOM) * (1 - y.at(value));
+    drawAxes(svg, spec, x, y, width, height);
+    const drawn = shown.map((series) => drawSeries(svg, series, x, y));
+    const ring = make("circle", { class: "ring", r: 8, visibility: "hidden" });
+    svg.append(ring);
+    return { svg, ring, width, series: drawn.filter((points) => points.length) };
   };
 
-  // The picture is a slider for the keyboard and for screen readers: arrows walk along its points.
-  const start = (box) => {
-    if (box.childElementCount) return;
-    const [limit, ...data] = JSON.parse(box.dataset.plot);
-    const picture = html("div", { class: "picture-box", tabindex: "0", role: "slider", "aria-label": "Points of the plot" });
-    const tip = html("div", { class: "tip" });
-    const numbers = html("details", { class: "numbers" }, html("summary", {}, "Numbers of this plot"));
-    const buttons = AXES.map((axis) => html("button", { type: "button" }, `by ${axis.name}`));
-    const choice = html("div", { class: "choice", role: "group", "aria-label": "Axis of the plot" }, ...buttons);
-    let current = 0;
-    let drawn = { points: [], width: 1 };
-    let chosen = 0;
-
-    const point = (index, show) => {
-      if (drawn.points.length === 0) return;
-      chosen = Math.min(Math.max(index, 0), drawn.points.length - 1);
-      const mark = drawn.points[chosen];
-      picture.setAttribute("aria-valuenow", chosen);
-      picture.setAttribute("aria-valuetext", mark.tip);
-      tip.hidden = !show;
-      tip.textContent = mark.tip;
-      const scale = picture.clientWidth / drawn.width;
-      const left = Math.min(Math.max(mark.x * scale - tip.offsetWidth / 2, 0), picture.clientWidth - tip.offsetWidth);
-      tip.style.left = `${left}px`;
-      tip.style.top = `${mark.y * scale - tip.offsetHeight - 10}px`;
-    };
-
-    const redraw = () => {
-      drawn = draw(picture, limit, AXES[current], data[current]);
-      picture.replaceChildren(drawn.svg, tip);
-      picture.setAttribute("aria-valuemin", 0);
-      picture.setAttribute("aria-valuemax", Math.max(drawn.points.length - 1, 0));
-      picture.setAttribute("aria-valuenow", 0);
-      buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === current)));
-      numbers.replaceChildren(numbers.firstChild, table(AXES[current], data[current]));
-      point(0, false);
-    };
-
-    const nearest = (event) => {
-      const frame = picture.getBoundingClientRect();
-      const scale = frame.width / drawn.width;
-      const far = (mark) => Math.hypot(mark.x * scale - (event.clientX - frame.left), mark.y * scale - (event.clientY - frame.top));
-      const best = drawn.points.reduce((a, mark, i) => (far(mark) < far(drawn.points[a]) ? i : a), 0);
-      if (drawn.points.length) point(best, far(drawn.points[best]) < 60);
-    };
-
-    const move = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: -1e6, End: 1e6 };
-    picture.addEventListener("keydown", (event) => {
-      if (!(event.key in move)) return;
-      event.preventDefault();
-      point(chosen + move[event.key], true);
-    });
-    picture.addEventListener("focus", () => point(chosen, picture.matches(":focus-visible")));
-    picture.addEventListener("blur", () => (tip.hidden = true));
-    picture.addEventListener("pointermove", nearest);
-    picture.addEventListener("pointerleave", () => (tip.hidden = true));
-    buttons.forEach((button, i) => button.addEventListener("click", () => ((current = i), redraw())));
-    box.append(choice, picture, numbers);
-    redraw();
-    box.dataset.state = "drawn";
-    let width = picture.clientWidth;
-    new ResizeObserver(() => {
-      if (picture.clientWidth === width || !picture.clientWidth) return;
-      width = picture.clientWidth;
-      redraw();
-    }).observe(picture);
-  };
-
-  return { start, number, times, html };
+  return { draw, swatch };
 })();

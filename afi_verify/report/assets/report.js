@@ -1,5 +1,5 @@
 (() => {
-  const { html, number } = plots;
+  const { html, number } = page;
 
   const inflate = async (id) => {
     const element = document.getElementById(id);
@@ -29,7 +29,7 @@
     const body = check.querySelector(".body");
     // What is unpacked is the output of the page's own templates, in which all text is escaped.
     if (!body.childNodes.length) body.innerHTML = (await packed())[check.id] ?? "";
-    body.querySelectorAll(".plot").forEach(plots.start);
+    body.querySelectorAll(".plot").forEach(checkPlots.start);
     for (const box of body.querySelectorAll("details.script")) {
       box.addEventListener("toggle", () => startScript(box).catch(console.error), { once: true });
     }
@@ -63,7 +63,7 @@
     check.addEventListener("toggle", () => check.open && !check.matches(".missing") && fill(check).catch(console.error));
   }
 
-  // ---- search and filter; their state and the opened check are in the address: #a1-c2&verdict=fail&q=digits
+  // ---- search and filter; their state and the opened check are in the address
 
   const form = document.getElementById("filter");
   const KEYS = ["q", "verdict", "role", "adapter"];
@@ -76,7 +76,7 @@
   const wanted = () => Object.fromEntries(KEYS.map((key) => [key, form.elements[key].value.trim()]));
   const matches = (row, want, text) =>
     ["verdict", "role", "adapter"].every((key) => !want[key] || row[key] === want[key]) &&
-    want.q.toLowerCase().split(/\s+/).every((word) => text().includes(word));
+    page.hasWords(text(), want.q);
 
   const missingMatches = (box, want) => {
     let any = false;
@@ -88,6 +88,15 @@
     return any;
   };
 
+  // The numbers of the plot of a check, from the page or unpacked.
+  const plotOf = async (anchor) => {
+    const holder = document.createElement("template");
+    holder.innerHTML = (await packed())[anchor] ?? "";
+    const box = document.getElementById(anchor)?.querySelector(".plot") ?? holder.content.querySelector(".plot");
+    return box?.dataset.plot;
+  };
+
+  let side = { row: "", choose: async () => {} };
   let table; // the page's table of all checks, where there are too many for entries
 
   const apply = () => {
@@ -107,43 +116,48 @@
     form.querySelector("output").textContent = words;
   };
 
-  const parse = () => {
-    const [first, ...rest] = location.hash.slice(1).split("&");
-    const isTarget = first && !first.includes("=");
-    const state = new URLSearchParams((isTarget ? rest : [first, ...rest]).join("&"));
-    return { target: isTarget ? decodeURIComponent(first) : "", state };
+  const write = (target) => page.writeAddress(target, { ...wanted(), row: side.row });
+  const clear = () => {
+    for (const key of KEYS) form.elements[key].value = "";
+    apply();
   };
 
-  const write = (target) => {
-    const state = new URLSearchParams(Object.entries(wanted()).filter(([, value]) => value));
-    const hash = [target, String(state)].filter(Boolean).join("&");
-    history.replaceState(null, "", hash ? `#${hash}` : location.href.split("#")[0]);
+  // An element of a check exists only once the check's details are unpacked: a1-c2-simplest is in a1-c2.
+  const find = async (target) => {
+    const owner = document.getElementById(/^(a\d+-c\d+)-\w+$/.exec(target)?.[1]);
+    if (owner) await fill(owner);
+    return document.getElementById(target) ?? owner ?? (table && /^a\d+-c\d+$/.test(target) ? table.reveal(target) : null);
   };
 
   const show = async (target) => {
-    let element = document.getElementById(target);
-    if (!element && table && /^a\d+-c\d+$/.test(target)) element = table.reveal(target);
+    const element = await find(target);
     if (!element) return;
-    if (element.hidden) {
-      form.reset();
-      apply();
-    }
+    if (element.closest("[hidden]")) clear();
     const box = element.closest("details");
     if (box) {
       box.open = true;
       if (box.id) await fill(box);
     }
     element.scrollIntoView();
-    (box?.querySelector("summary") ?? element).focus({ preventScroll: true });
+    const inside = box !== element && element.querySelector("h4");
+    (inside || (box?.querySelector("summary") ?? element)).focus({ preventScroll: true });
   };
 
+  // Whoever opens a check can hand on the address.
+  for (const check of checks) {
+    check.querySelector("summary").addEventListener("click", () => {
+      if (check.id) setTimeout(() => write(check.open ? check.id : ""));
+    });
+  }
+
   const follow = async () => {
-    const { target, state } = parse();
+    const { target, state } = page.readAddress();
     if (form && [...state.keys()].some((key) => KEYS.includes(key))) {
       for (const key of KEYS) form.elements[key].value = state.get(key) ?? "";
       apply();
       if (!target) document.getElementById("checks").scrollIntoView();
     }
+    if (state.get("row")) await side.choose(state.get("row"));
     if (target) await show(target);
     if (target && form) write(target);
   };
@@ -157,11 +171,7 @@
     form.addEventListener("input", changed);
     form.addEventListener("reset", () => setTimeout(changed));
     form.addEventListener("submit", (event) => event.preventDefault());
-    document.addEventListener("keydown", (event) => {
-      if (event.key !== "/" || event.target.matches("input, select, textarea")) return;
-      event.preventDefault();
-      form.elements.q.focus();
-    });
+    page.searchByKey(form.elements.q);
     for (const term of document.querySelectorAll(".sum[data-linked] .term:not(.none)")) {
       const verdict = term.textContent.replace(/^\d+ /, "");
       const link = html("a", { class: term.className, href: `#verdict=${encodeURIComponent(verdict)}` });
@@ -180,7 +190,7 @@
     const name = (key, i) => names[key][columns[key][i]];
     const line = (i) => ["adapter", "verdict", "role", "claim", "scenario"].map((key) => name(key, i)).join(" ");
     let kept = [...Array(size).keys()];
-    let page = 0;
+    let leaf = 0;
     const body = html("tbody");
     const where = html("span", { role: "status" });
     const back = html("button", { type: "button" }, "Previous");
@@ -195,21 +205,21 @@
     };
     const draw = () => {
       const pages = Math.max(1, Math.ceil(kept.length / PAGE));
-      page = Math.min(Math.max(page, 0), pages - 1);
-      const rows = kept.slice(page * PAGE, (page + 1) * PAGE).map((i) => {
+      leaf = Math.min(Math.max(leaf, 0), pages - 1);
+      const rows = kept.slice(leaf * PAGE, (leaf + 1) * PAGE).map((i) => {
         const verdict = name("verdict", i);
         const badge = html("b", { class: verdict.replace(" ", "-") }, verdict);
         const worst = columns.worst[i];
-        const cells = [name("adapter", i), badge, worst === null ? "–" : plots.times(worst)];
+        const cells = [name("adapter", i), badge, worst === null ? "–" : page.times(worst)];
         return html("tr", {}, first(i), ...cells.map((cell) => html("td", {}, cell)));
       });
       body.replaceChildren(...rows);
-      where.textContent = `Page ${number(page + 1)} of ${number(pages)}`;
-      back.disabled = page === 0;
-      on.disabled = page === pages - 1;
+      where.textContent = `Page ${number(leaf + 1)} of ${number(pages)}`;
+      back.disabled = leaf === 0;
+      on.disabled = leaf === pages - 1;
     };
-    back.addEventListener("click", () => (page--, draw()));
-    on.addEventListener("click", () => (page++, draw()));
+    back.addEventListener("click", () => (leaf--, draw()));
+    on.addEventListener("click", () => (leaf++, draw()));
     const head = ["Role and claim", "Adapter", "Verdict", "Worst error"].map((text) => html("th", { scope: "col" }, text));
     const caption = html("caption", {}, "All checks; the worst error in multiples of the attainable");
     const grid = html("table", { class: "all" }, caption, html("thead", {}, html("tr", {}, ...head)), body);
@@ -221,56 +231,29 @@
       filter: (want) => {
         const row = (i) => ({ verdict: name("verdict", i), role: name("role", i), adapter: name("adapter", i) });
         kept = [...Array(size).keys()].filter((i) => matches(row(i), want, () => line(i).toLowerCase()));
-        page = 0;
+        leaf = 0;
         draw();
         return kept.length;
       },
       reveal: (place) => {
         let at = kept.findIndex((i) => columns.place[i] === place);
         if (at < 0) {
-          form.reset();
-          apply();
+          clear();
           at = kept.findIndex((i) => columns.place[i] === place);
         }
         if (at < 0) return null;
-        page = Math.floor(at / PAGE);
+        leaf = Math.floor(at / PAGE);
         draw();
         return body.querySelector(`[data-place="${place}"]`);
       },
     };
   };
 
-  // ---- light, dark, or as the system has it
-
-  const startTheme = () => {
-    const root = document.documentElement;
-    const choices = ["auto", "light", "dark"];
-    const button = html("button", { type: "button", class: "theme" });
-    const set = (theme) => {
-      if (theme === "auto") delete root.dataset.theme;
-      else root.dataset.theme = theme;
-      button.textContent = `Theme: ${theme}`;
-      try {
-        localStorage.setItem("afi-verify-theme", theme);
-      } catch {
-        // A page from file:// may have no storage: the choice then lasts as long as the page.
-      }
-    };
-    button.addEventListener("click", () => set(choices[(choices.indexOf(root.dataset.theme ?? "auto") + 1) % 3]));
-    document.querySelector("header nav").append(button);
-    let stored = null;
-    try {
-      stored = localStorage.getItem("afi-verify-theme");
-    } catch {
-      // As above.
-    }
-    set(choices.includes(stored) ? stored : "auto");
-  };
-
   const begin = async () => {
-    startTheme();
+    page.startTheme();
     if (document.getElementById("table")) table = makeTable(await inflate("table"));
     if (form) startFilter();
+    side = beside.start(plotOf, () => write("side-by-side"));
     window.addEventListener("hashchange", () => follow().catch(console.error));
     await follow();
     for (const check of checks) if (check.open && check.id) await fill(check);

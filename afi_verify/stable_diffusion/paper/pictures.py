@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from afi_verify.report.study import Plot
+from afi_verify.report.study import Axis, Gallery, Plot, series_of
 
 
 def thumbnail(image: Tensor, side: int = 96) -> str:
@@ -24,37 +24,14 @@ def thumbnail(image: Tensor, side: int = 96) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def gallery(caption: str, pictures: list[tuple[str, str]]) -> Plot:
+def gallery(caption: str, pictures: list[tuple[str, str]]) -> Gallery:
     """Return a row of pictures, each a title and a data URL."""
-    values = [{"title": title, "url": url} for title, url in pictures]
-    specification: dict[str, Any] = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "data": {"values": values},
-        "width": {"step": 104},
-        "height": 104,
-        "mark": {"type": "image", "width": 96, "height": 96},
-        "encoding": {
-            "x": {"field": "title", "type": "nominal", "sort": None, "title": None},
-            "url": {"field": "url", "type": "nominal"},
-        },
-    }
-    return Plot(caption, specification)
+    return Gallery(caption, tuple(pictures))
 
 
 def points(caption: str, values: list[dict[str, Any]], x: str, y: str, colour: str | None = None) -> Plot:
     """Return points of two columns, by colour of a third."""
-    encoding: dict[str, Any] = {
-        axis: {"field": name, "type": "quantitative", "scale": {"zero": False}, "title": name.replace("_", " ")}
-        for axis, name in (("x", x), ("y", y))
-    }
-    if colour is not None:
-        encoding["color"] = {"field": colour, "type": "nominal", "title": colour.replace("_", " ")}
-    return Plot(
-        caption,
-        {
-            "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-            "data": {"values": values},
-            "mark": {"type": "point", "filled": True},
-            "encoding": encoding,
-        },
-    )
+    title_x, title_y = (name.replace("_", " ") for name in (x, y))
+    label = colour.replace("_", " ") if colour is not None else title_y
+    rows = [{**row, label: title_y if colour is None else f"{label} {row[colour]}"} for row in values]
+    return Plot(caption, Axis(title_x), Axis(title_y), series_of(rows, x, y, label, line=False))

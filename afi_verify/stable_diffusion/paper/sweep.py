@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from afi_verify.report.study import Section, Study, Table
+from afi_verify.report.study import Gallery, Plot, Section, Study, Table
 from afi_verify.stable_diffusion.denoiser import Denoiser
 from afi_verify.stable_diffusion.latents import decode, generate
 from afi_verify.stable_diffusion.ledger import read_rows, run_items
@@ -92,7 +92,7 @@ def guidance_study(document: dict[str, Any], environment: dict[str, str]) -> Stu
             (f"{scale:g}", f"{bits:.4f}", f"{sum(scores) / len(scores):.4f}" if scores else "–", str(len(some)))
         )
     known = [row for row in rows if row["clip_score"] is not None]
-    plots = (
+    plots: list[Plot | Gallery] = (
         [points("Each image: likelihood and CLIP score.", known, "clip_score", "bits_per_dim", "guidance")]
         if known
         else []

@@ -1,0 +1,2 @@
+page.startTheme();
+document.documentElement.dataset.ready = "";
