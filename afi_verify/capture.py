@@ -63,16 +63,46 @@ def without_dump(output: str) -> tuple[str, str]:
     if not found or "(most recent call first):" not in dump:
         return output, ""
     frames = re.findall(r'^  File "([^"]*)", line (\d+) in ', dump.partition("Current thread")[2], re.MULTILINE)
-    theirs = list(itertools.takewhile(lambda frame: frame[0] != _CALLER, frames))
-    if len(theirs) in (0, len(frames)):  # it was not in the code under test
+    theirs = list(itertools.takewhile(lambda frame: frame[0] not in _CALLERS, frames))
+    if len(theirs) == len(frames):
+        return output, ""
+    theirs = [frame for frame in theirs if not frame[0].startswith("<frozen ")]
+    if not theirs:  # it was not in the code under test
         return output, ""
     file, line = next(frame for frame in theirs if frame[0] == theirs[-1][0])
-    return rest.strip("\n"), f"{file.rpartition('/')[2]}, line {line}"
+    return rest.strip("\n"), f"{file_name(file)}, line {line}"
 
 
-_CALLER = str(Path(__file__).with_name("handing.py"))
+_CALLERS = [str(Path(__file__).with_name(name)) for name in ("handing.py", "loading.py")]
 
 
 def printable(text: str) -> str:
     """Return ``text`` without what terminals obey."""
     return "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else "�" for c in text)
+
+
+def name_of(kind: type) -> str:
+    """Return the name of a class, which may be anybody's, without asking it."""
+    name: str = type.__dict__["__name__"].__get__(kind)
+    return printable(name)[:_LONG]
+
+
+def file_name(path: str) -> str:
+    """Return the name of a file, which may be of code that never was in one."""
+    return printable(path.rpartition("/")[2])[:_LONG]
+
+
+_LONG = 100
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, or why it cannot be read: it may be of anybody's class."""
+    try:
+        text = str.__str__(str(error))[:_MOST_READ].encode(errors="replace").decode()  # UTF-8 has no half a surrogate
+    except Exception as other:
+        return f"(a message that cannot be read, as it raises {name_of(type(other))})"
+    lines = printable(text).strip().splitlines()
+    return lines[0][:300].rstrip(".") if lines else "(no message)"
+
+
+_MOST_READ = 10_000

@@ -188,6 +188,14 @@ def replay(
         Path | None, typer.Option(metavar="FILE.npy", help="The data, for a case on data of your own.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE.npy", help="Their weights, if there were any.")] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop if it takes longer; 300.")] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Stop if it uses more, such as 2G; 3/4 of this machine.")
+    ] = None,
+    isolation: Annotated[
+        bool,
+        typer.Option(" /--no-isolation", help="Run in this very process; for a debugger.", show_default=False),
+    ] = True,
 ) -> None:
     """Run one case again: what was returned, expected and attainable, and what the case can tell.
 
@@ -195,24 +203,23 @@ def replay(
     """
     from afi_verify.console import Console
     from afi_verify.errors import UnusableError
-    from afi_verify.examination import Kind
-    from afi_verify.replay import replay, report_lines
+    from afi_verify.limits import limits_of
+    from afi_verify.replay import SHIPPED, replay, told, told_by_worker
     from afi_verify.session import load_array
 
     try:
-        found = replay(
-            adapter,
-            check,
-            case,
-            load_array(data) if data is not None else None,
-            load_array(weights) if weights is not None else None,
-        )
+        atoms = load_array(data) if data is not None else None
+        shares = load_array(weights) if weights is not None else None
+        if isolation and adapter != SHIPPED:
+            limits = limits_of("quick", 1, timeout, max_memory)
+            lines, right = told_by_worker(adapter, check, case, atoms, shares, limits)
+        else:
+            lines, right = told(replay(adapter, check, case, atoms, shares))
     except UnusableError as error:
         Console().problem(str(error))
         raise typer.Exit(UNUSABLE) from None
-    for subject, finding in found:
-        typer.echo("\n".join(report_lines(subject, finding)))
-    raise typer.Exit(int(any(finding.kind != Kind.RIGHT for _, finding in found)))
+    typer.echo("\n".join(lines))
+    raise typer.Exit(int(not right))
 
 
 @app.command("list")

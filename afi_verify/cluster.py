@@ -9,7 +9,6 @@ when one of their processes dies, and the death of a process is what we want to 
 import contextlib
 import importlib
 import os
-import pickle
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from afi_verify.adapter import Adapter
 from afi_verify.errors import UnusableError
 from afi_verify.limits import Limits
 from afi_verify.planning import Check, Plan
-from afi_verify.series import Reply, Series, outcome_of
-from afi_verify.workers import Event, NotSentError, groups_of, pack_all
+from afi_verify.sending import Parcels, pack_all
+from afi_verify.series import NotSentError, Reply, Series, outcome_of
+from afi_verify.workers import Event, groups_of
 
 _TO_CONNECT = 10
 
@@ -46,15 +46,12 @@ def run_on_cluster(
     Raises
     ------
     UnusableError
-        If there is no such cluster, or a check found that an adapter cannot be used.
-    RuntimeError
-        If the harness itself failed in a worker; the message holds its traceback.
+        If there is no such cluster.
     """
-    packed = pack_all(adapters)
-    setup = pickle.dumps((plan, [parcel for parcel, _ in packed]))
+    parcels = pack_all(adapters)
     positions = {adapter: position for position, adapter in enumerate(adapters)}
     with _connect(address) as client:
-        shared = client.scatter(setup, broadcast=False)
+        shared = client.scatter((plan, parcels), broadcast=False)
         groups = {}
         for group in groups_of(checks):
             items = [(positions[check.adapter], check.id) for check in group]
@@ -63,8 +60,7 @@ def run_on_cluster(
         try:
             for future in importlib.import_module("distributed").as_completed(list(groups), loop=client.loop):
                 for check, reply in zip(groups[future], future.result(), strict=True):
-                    refusal = packed[positions[check.adapter]][1]
-                    outcome = outcome_of(check, {"refused": refusal} if refusal else reply)
+                    outcome = outcome_of(check, reply)
                     if not isinstance(outcome[0], NotSentError):
                         yield check, None, 0.0, ""
                     yield check, *outcome
@@ -72,9 +68,9 @@ def run_on_cluster(
             client.cancel(list(groups))
 
 
-def run_group(setup: bytes, items: list[tuple[int, str]], limits: Limits, folder: str) -> list[Reply]:
+def run_group(what: tuple[Plan, Parcels], items: list[tuple[int, str]], limits: Limits, folder: str) -> list[Reply]:
     """Run checks one after the other on a worker process of ours, on this machine; return its replies."""
-    series = Series(setup, limits, folder if os.path.isdir(folder) else None)  # noqa: PTH112
+    series = Series(*what, limits, folder if os.path.isdir(folder) else None)  # noqa: PTH112
     with contextlib.closing(series):
         return [series.run(position, check_id) for position, check_id in items]
 

@@ -39,9 +39,16 @@ class Console:
         self._out = rich.console.Console(quiet=quiet, highlight=False, markup=False, soft_wrap=True)
         self._err = rich.console.Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
-    def problem(self, message: str) -> None:
-        """Show one thing that is unusable."""
+    def problem(self, message: str, output: str = "") -> None:
+        """Show one thing that is unusable, and what it printed."""
         self._err.print(rich.text.Text("unusable: ", style="bold red") + rich.text.Text(message))
+        if output:
+            self._err.print("  it printed:")
+            self._err.print(_quoted(output))
+
+    def note(self, message: str) -> None:
+        """Show something that is good to know."""
+        self._err.print(rich.text.Text("note: ", style="bold") + rich.text.Text(message))
 
     @contextlib.contextmanager
     def progress(self, planned: int) -> Iterator[Listener]:
@@ -80,7 +87,7 @@ class Console:
                 self._out.print(f"  {line}")
             if check.id in results.output:
                 self._out.print("  it printed:")
-                self._out.print(rich.text.Text(textwrap.indent(results.output[check.id], "  | "), style="dim"))
+                self._out.print(_quoted(results.output[check.id]))
         if results.checks:
             self._out.print()
         for adapter in results.adapters:
@@ -112,6 +119,10 @@ class Console:
         for relation in relations:
             self._out.print(f"  {relation.label}: {relation.statement}")
             self._out.print(f"    ties together: {' or '.join(' and '.join(roles) for roles in relation.roles)}")
+
+
+def _quoted(output: str) -> rich.text.Text:
+    return rich.text.Text(textwrap.indent(output, "  | "), style="dim")
 
 
 def _line(result: CheckResult) -> rich.text.Text:

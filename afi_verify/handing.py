@@ -8,7 +8,6 @@ import signal
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,11 @@ from afi_properties.problem import Array, Problem
 from afi_verify import surroundings
 from afi_verify.adapter import Adapter, Provided
 from afi_verify.backends import Backend
-from afi_verify.capture import printable
+from afi_verify.capture import file_name, first_line, name_of, printable
 from afi_verify.epsilon import dirac_posterior, skew_epsilon
 from afi_verify.errors import BrokenAnswerError
 from afi_verify.forks import came_back, end_if_child_of, forks
+from afi_verify.loading import MODULES
 
 _POINTS = ("x", "v", "x0", "data", "means", "eps", "loss_grad")
 _NOISE = ("alpha", "sigma", "t")
@@ -139,7 +139,7 @@ def call(subject: Subject, handed: Handed, dtype: str, complaints: list[str] | N
         raise
     except Exception as error:  # the answer is an object of somebody else's class
         raise BrokenAnswerError(
-            f"Its answer, {_describe(answer)}, cannot be read: {type(error).__name__}: {_first_line(error)}."
+            f"Its answer, {_describe(answer)}, cannot be read: {name_of(type(error))}: {first_line(error)}."
         ) from error
     if complaints is not None:
         complaints += _complaints(subject, arguments, answer, numbers)
@@ -150,7 +150,7 @@ def _ask(subject: Subject, arguments: Mapping[str, Any], dtype: str) -> Any:
     """Call the function; whatever it does to the process besides is put back."""
     process, children = os.getpid(), forks()
     # Warnings are not verdicts: whether they are errors must not depend on who runs the check.
-    with subject.backend.context(dtype), warnings.catch_warnings(action="ignore"):
+    with subject.backend.context(dtype), warnings.catch_warnings(action="ignore"), surroundings.as_imported():
         before = surroundings.look()
         changed: list[str] = []
         try:
@@ -158,9 +158,7 @@ def _ask(subject: Subject, arguments: Mapping[str, Any], dtype: str) -> Any:
         except BaseException as error:  # whatever the code under test raises is a finding, not our crash
             if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
                 raise  # the user's
-            raise BrokenAnswerError(
-                f"It raised {type(error).__name__}: {_first_line(error)}{_place(error)}."
-            ) from error
+            raise BrokenAnswerError(f"It raised {name_of(type(error))}: {first_line(error)}{_place(error)}.") from error
         finally:
             end_if_child_of(process)
             changed = surroundings.put_back(before)
@@ -319,26 +317,18 @@ def _flat_shape(shape: tuple[int, ...], event: tuple[int, ...]) -> tuple[int, ..
     return (shape[0], math.prod(event)) if shape[1:] == event else shape
 
 
-def _first_line(error: BaseException) -> str:
-    try:
-        text = str(error).encode(errors="replace").decode()  # UTF-8 cannot hold half a surrogate pair
-    except Exception as other:
-        return f"(a message that cannot be read, as it raises {type(other).__name__})"
-    lines = printable(text).strip().splitlines()
-    return lines[0][:300].rstrip(".") if lines else "(no message)"
-
-
 def _place(error: BaseException) -> str:
     """Where the code under test was when it raised: its own innermost line, after the call from here."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f" ({file_name(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
 
 
 def _describe(answer: object) -> str:
     kind = type(answer)
     if answer is None:
         return "None"
+    name, module = name_of(kind), vars(kind).get("__module__", "builtins")
     # A module that has its name from us says nothing.
-    ours = kind.__module__ == "builtins" or kind.__module__.startswith("afi_verify_adapter_")
-    name = kind.__qualname__ if ours else f"{kind.__module__}.{kind.__qualname__}"
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    if isinstance(module, str) and module != "builtins" and not module.startswith(MODULES):
+        name = f"{printable(module)[:100]}.{name}"
+    return f"{'an' if name[:1] in tuple('aeiou') else 'a'} {name}"

@@ -26,12 +26,17 @@ def usual_jobs(plan: Plan, adapters: Sequence[Adapter]) -> int:
         return 1
     checks = [check for adapter in adapters for check in planned_checks(adapter, plan)]
     groups = {group_of(check) for check in checks if why_not(check, plan) is None}
-    return max(1, min(_cores(), MOST, len(groups)))
+    return max(1, min(at_most(), len(groups)))
 
 
-def group_of(check: Check) -> tuple[str, str]:
-    """Return what checks have in common that must run in one process: their role and their precision."""
-    return check.claim.role, check.adapter.dtype
+def group_of(check: Check) -> tuple[str, ...]:
+    """Return what checks have in common that run in one process: their file, role and precision."""
+    return check.adapter.source, check.claim.role, check.adapter.dtype
+
+
+def at_most() -> int:
+    """Return how many processes a run gets that has enough to do."""
+    return min(_cores(), MOST)
 
 
 def _cores() -> int:

@@ -1,11 +1,13 @@
 """Finding the adapters in a file that somebody wrote."""
 
 import importlib.util
+import signal
 import sys
 import zlib
 from pathlib import Path
 
 from afi_verify.adapter import Adapter
+from afi_verify.capture import first_line, name_of
 from afi_verify.errors import UnusableError
 
 MODULES = "afi_verify_adapter_"
@@ -38,9 +40,11 @@ def load_adapters(path: str) -> list[Adapter]:
         spec.loader.exec_module(module)
     except UnusableError as error:
         raise UnusableError(f"{path}: {error}") from None
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            raise  # the user's
         raise UnusableError(
-            f"{path} cannot be imported: {type(error).__name__}: {error}{_line_of(error, file)}. "
+            f"{path} cannot be imported: {name_of(type(error))}: {first_line(error)}{_line_of(error, file)}. "
             "Run it with python to see all of it."
         ) from error
     adapters: dict[Adapter, str] = {}

@@ -5,7 +5,6 @@ import datetime
 import functools
 import json
 import os
-import pickle
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,9 +22,9 @@ from afi_verify.planning import Check, Plan, all_checks_that_run, make_plan, pla
 from afi_verify.report.reading import read_check
 from afi_verify.results import AdapterResult, CheckResult, Results, Verdict, count_verdicts
 from afi_verify.runner import Report, environment, require_distinct, run_here
+from afi_verify.sending import pack_all
 from afi_verify.series import Series, outcome_of
 from afi_verify.telling import lines_of
-from afi_verify.workers import pack_all
 
 Ran = tuple[CheckResult, float, str]
 """A result, the seconds that it took, and what was printed."""
@@ -36,17 +35,13 @@ class Isolated:
 
     def __init__(self, plan: Plan, adapters: Sequence[Adapter]) -> None:
         self._plan = plan
-        self._packed = pack_all(adapters)
         self._positions = {adapter: position for position, adapter in enumerate(adapters)}
-        setup = pickle.dumps((plan, [parcel for parcel, _ in self._packed]))
-        self._series = Series(setup, limits_of(plan.profile.name, jobs=1))
+        self._series = Series(plan, pack_all(adapters), limits_of(plan.profile.name, jobs=1))
         self.close = self._series.close
 
     def __call__(self, check: Check) -> Ran:
         """Run a check."""
-        position = self._positions[check.adapter]
-        refusal = self._packed[position][1]
-        reply = {"refused": refusal} if refusal else self._series.run(position, check.id)
+        reply = self._series.run(self._positions[check.adapter], check.id)
         result, seconds, output = outcome_of(check, reply)
         if isinstance(result, CheckResult):
             return result, seconds, output

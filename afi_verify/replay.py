@@ -1,7 +1,8 @@
 """``afi-verify replay``: one case again, by its id, and everything that is known of it."""
 
+import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,7 +15,10 @@ from afi_verify.backends import load_backend
 from afi_verify.errors import UnusableError
 from afi_verify.examination import Finding, Kind, examine
 from afi_verify.handing import Subject
+from afi_verify.limits import Limits
 from afi_verify.loading import load_adapters
+from afi_verify.scouting import look_into
+from afi_verify.worker_handle import DiedError, Worker
 
 SHIPPED = "shipped"
 """Stands for the implementations that come with afi-verify, where a file is asked for."""
@@ -25,7 +29,13 @@ _MOST_FORMULAS = 5
 
 
 def replay(
-    file: str, what: str, case: str, data: Array | None = None, weights: Array | None = None
+    file: str,
+    what: str,
+    case: str,
+    data: Array | None = None,
+    weights: Array | None = None,
+    *,
+    load: Callable[[str], list[Adapter]] = load_adapters,
 ) -> list[tuple[Subject, Finding]]:
     """Examine one case again.
 
@@ -40,6 +50,8 @@ def replay(
         The id of a case.
     data, weights
         For a case on data of your own.
+    load
+        Imports the file.
 
     Returns
     -------
@@ -51,7 +63,7 @@ def replay(
     UnusableError
         If the file, the role or the case id is unusable, or they do not fit together.
     """
-    adapters = _load(file)
+    adapters = _shipped() if file == SHIPPED else load(file)
     try:
         atoms = None if data is None else data.reshape(len(data), -1)
         problem = problem_from_id(case, atoms, weights)
@@ -78,6 +90,33 @@ def replay(
     return found
 
 
+def told_by_worker(
+    file: str, what: str, case: str, data: Array | None, weights: Array | None, limits: Limits
+) -> tuple[list[str], bool]:
+    """Do what :func:`replay` does in a worker process; return the lines that tell of it, and whether all is right.
+
+    Raises
+    ------
+    UnusableError
+        As :func:`replay` does, and if the process does not survive the import of the file.
+    """
+    with contextlib.closing(Worker(limits)) as worker:
+        found = look_into(file, worker)
+        if found.problem:
+            raise UnusableError("\n".join([found.problem, *_printed(found.output)]))
+        try:
+            reply, output = worker.request("replay", file, what, case, data, weights)
+        except DiedError as death:
+            return [f"error: {death}", *_printed(death.output)], False
+    if "unusable" in reply:
+        raise UnusableError(reply["unusable"])
+    return [*reply["lines"], *_printed(output)], bool(reply["right"])
+
+
+def _printed(output: str) -> list[str]:
+    return ["it printed:", *(f"  | {line}" for line in output.splitlines())] if output else []
+
+
 def _misfit(subject: Subject, problem: Problem) -> str | None:
     """Return why a run would not hand the problem to the function, if it would not."""
     adapter, claim, values = subject.adapter, subject.claim, problem.values
@@ -96,12 +135,16 @@ def _misfit(subject: Subject, problem: Problem) -> str | None:
     return None
 
 
-def _load(file: str) -> list[Adapter]:
-    if file == SHIPPED:
-        from afi_verify.shipped import ADAPTERS
+def _shipped() -> list[Adapter]:
+    from afi_verify.shipped import ADAPTERS
 
-        return ADAPTERS
-    return load_adapters(file)
+    return ADAPTERS
+
+
+def told(found: list[tuple[Subject, Finding]]) -> tuple[list[str], bool]:
+    """Return what was found as lines of text, and whether all of it is right."""
+    lines = [line for subject, finding in found for line in report_lines(subject, finding)]
+    return lines, all(finding.kind is Kind.RIGHT for _, finding in found)
 
 
 def report_lines(subject: Subject, finding: Finding) -> Iterator[str]:

@@ -3,12 +3,12 @@
 import dataclasses
 import importlib
 import pickle
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from afi_verify.adapter import Adapter
 from afi_verify.errors import UnusableError
-from afi_verify.loading import load_adapters
+from afi_verify.untrusted import import_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,29 @@ class _InFile:
 class _ByValue:
     options: dict[str, Any]
     functions: list[tuple[str, Callable[..., Any]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parcel:
+    """An adapter as bytes, or why it cannot be sent."""
+
+    content: bytes | None
+    source: str
+    refusal: str = ""
+
+
+Parcels: TypeAlias = Sequence[Parcel]
+
+
+def pack_all(adapters: Sequence[Adapter]) -> list[Parcel]:
+    """Return each adapter as bytes, or why it cannot be sent."""
+    packed = []
+    for adapter in adapters:
+        try:
+            packed.append(Parcel(pack(adapter), adapter.source))
+        except UnusableError as error:
+            packed.append(Parcel(None, adapter.source, str(error)))
+    return packed
 
 
 def pack(adapter: Adapter) -> bytes:
@@ -69,7 +92,7 @@ def unpack(packed: bytes) -> Adapter:
 
 def _from_source(parcel: _InFile) -> Adapter:
     in_file = parcel.source.endswith(".py")
-    known = _loaded(parcel.source) if in_file else importlib.import_module(parcel.source).ADAPTERS
+    known = import_file(parcel.source).adapters if in_file else importlib.import_module(parcel.source).ADAPTERS
     for adapter in known:
         if (adapter.name, adapter.dtype) == parcel.key and _content(adapter) == parcel.content:
             return adapter
@@ -79,16 +102,6 @@ def _from_source(parcel: _InFile) -> Adapter:
 def _content(adapter: Adapter) -> tuple[Any, ...]:
     """Return what may have been added since the adapter was made."""
     return (tuple(sorted(adapter.functions)), tuple(adapter.known_failures))
-
-
-_files: dict[str, list[Adapter]] = {}
-
-
-def _loaded(path: str) -> list[Adapter]:
-    """Adapters of one file share its module, as in the process that sent them."""
-    if path not in _files:
-        _files[path] = load_adapters(path)
-    return _files[path]
 
 
 def _from_value(parcel: _ByValue) -> Adapter:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,14 @@ from afi_verify.adapter import Adapter
 from afi_verify.backends import load_backend
 from afi_verify.console import Console
 from afi_verify.errors import UnusableError
-from afi_verify.jobs import usual_jobs
+from afi_verify.jobs import at_most, usual_jobs
 from afi_verify.journal import open_journal
-from afi_verify.limits import limits_of
+from afi_verify.limits import Limits, limits_of
 from afi_verify.loading import load_adapters
 from afi_verify.planning import Plan, planned_checks
 from afi_verify.results import Problem, Results, Verdict
 from afi_verify.runner import Report, run_plan
+from afi_verify.scouting import Found, scout
 
 
 def run_session(
@@ -52,9 +53,10 @@ def run_session(
         require_writable(report)
     elif resume:
         raise UnusableError("--resume goes on with a run that was writing a report: give its folder, --report DIR.")
-    adapters, problems = _collect(files)
-    for problem in problems:
-        console.problem(problem.message)
+    at_once = min(at_most(), len(files)) or 1
+    limits: Limits | None = limits_of(plan.profile.name, at_once, timeout, memory)
+    looked = scout(files, limits, at_once) if isolated else map(_look_here, files)
+    adapters, problems, printed = _collect(looked, console) if files else (_shipped(), [], {})
     planned = sum(len(planned_checks(adapter, plan)) for adapter in adapters)
     if cluster is not None:
         from afi_verify.cluster import slots
@@ -86,6 +88,7 @@ def run_session(
             nothing = Problem("", "Nothing was verified: no adapter provides a role that was asked for, on such data.")
             console.problem(nothing.message)
             results = dataclasses.replace(results, problems=(*results.problems, nothing))
+        results = dataclasses.replace(results, output=printed | results.output)
         console.summary(results)
         if report is not None and journal is not None:
             _write(results, report)
@@ -121,24 +124,46 @@ def load_array(path: Path) -> Array:
     return array
 
 
-def _collect(files: Sequence[str]) -> tuple[list[Adapter], list[Problem]]:
-    if not files:
-        from afi_verify.shipped import ADAPTERS
+def _shipped() -> list[Adapter]:
+    from afi_verify.shipped import ADAPTERS
 
-        return list(ADAPTERS), []
+    return list(ADAPTERS)
+
+
+def _look_here(file: str) -> Found:
+    try:
+        adapters = load_adapters(file)
+        for adapter in adapters:
+            load_backend(adapter.backend, adapter.dtype, adapter.device)
+    except UnusableError as error:
+        text = str(error)
+        return Found(file, [], [], text if file in text else f"{file}: {text}")
+    return Found(file, adapters, [])
+
+
+def _collect(looked: Iterable[Found], console: Console) -> tuple[list[Adapter], list[Problem], dict[str, str]]:
+    """Return the adapters, which files are unusable, and what those printed, by file; say it."""
     adapters: list[Adapter] = []
-    problems = []
-    for file in files:
+    problems, printed = [], {}
+    for found in looked:
+        message = found.problem
         try:
-            found = load_adapters(file)
-            for adapter in found:
-                load_backend(adapter.backend, adapter.dtype, adapter.device)
+            for adapter in found.adapters:
                 _require_new(adapter, adapters)
                 adapters.append(adapter)
         except UnusableError as error:
-            text = str(error)
-            problems.append(Problem(file, text if file in text else f"{file}: {text}"))
-    return adapters, problems
+            message = str(error)
+        if message:
+            problems.append(Problem(found.file, message))
+            console.problem(message, found.output)
+        if message and found.output:
+            printed[found.file] = found.output
+        if found.settings:
+            console.note(
+                f"{found.file}: importing it changes {'; '.join(found.settings)}. Its own functions find it so, and "
+                "nothing else does."
+            )
+    return adapters, problems, printed
 
 
 def _require_new(adapter: Adapter, adapters: Sequence[Adapter]) -> None:

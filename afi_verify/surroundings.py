@@ -6,17 +6,29 @@ Nor is what only adds to the state, such as a new environment variable: importin
 
 import builtins
 import contextlib
+import gc
+import json
+import locale
 import math
 import operator
 import os
+import re
 import signal
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from afi_verify.capture import printable
+
+if os.name == "posix":
+    import resource
+
+    _LIMITS = [name for name in ("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_NOFILE") if hasattr(resource, name)]
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGCHLD") if hasattr(signal, name)]
 _STREAMS = {0: "standard input", 1: "standard output", 2: "standard error"}
@@ -53,6 +65,54 @@ def put_back(before: Look) -> list[str]:
     return changed
 
 
+_own: Look = {}
+"""What importing the file of the adapters changed: so it is while its functions run."""
+
+_OF_THE_PROCESS, _OF_PYTHONS = "the standard streams of the process", "Python's standard streams"
+
+
+def put_back_after_import(before: Look) -> tuple[list[str], list[str]]:
+    """Make the state what it was before a file was imported; return what was changed, in words.
+
+    The first list is of settings, which the file's own functions find again when they are called (for they may count
+    on them); the second of what belongs to everybody in the process.
+    """
+    before = _fresh_torch() | before
+    settings: list[str] = []
+    damage: list[str] = []
+    for part in _parts():
+        after = part.read()
+        if part.name not in before or before[part.name] == after:
+            continue
+        words = f"{part.name}{_difference(before[part.name], after)}"
+        if part.name == _OF_THE_PROCESS or (part.name == _OF_PYTHONS and any(closed for _, closed in after.values())):
+            damage.append(words)
+        elif part.name != _OF_PYTHONS:  # to wrap those is harmless
+            settings.append(words)
+            _own[part.name] = after
+        with contextlib.suppress(OSError, ValueError):
+            part.write(before[part.name])
+    return settings, damage + _replaced_names()
+
+
+@contextlib.contextmanager
+def as_imported() -> Iterator[None]:
+    """Within the context the state is as the file of the adapters left it when it was imported."""
+    if not _own:
+        yield
+        return
+    ours = {part.name: (part, part.read()) for part in _parts() if part.name in _own}
+    for name, (part, _) in ours.items():
+        with contextlib.suppress(OSError, ValueError):
+            part.write(_own[name])
+    try:
+        yield
+    finally:
+        for part, state in ours.values():
+            with contextlib.suppress(OSError, ValueError):
+                part.write(state)
+
+
 harmed = False
 """Whether anything has been put back in this process; who wants to be sure starts another one."""
 
@@ -67,9 +127,17 @@ def keep_standard_streams() -> None:
 
 def _difference(before: Any, after: Any) -> str:
     if not isinstance(before, dict) or not isinstance(after, dict):
-        return f" ({before} → {after})"
+        return f" ({_short(before)} → {_short(after)})"
     names = [str(name) for name in before if after.get(name) != before[name]]
     return f" ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})"
+
+
+def _short(value: Any) -> str:
+    text = re.sub(r" at 0x[0-9a-f]+", "", printable(str(value)))  # an address differs from run to run
+    return text if len(text) <= _LONG else text[:_LONG] + "…"
+
+
+_LONG = 80
 
 
 def _parts() -> Iterator[_Part]:
@@ -89,10 +157,9 @@ def _folder() -> str:
 class _Environment(dict[str, str]):
     """Environment variables; what is added is no difference."""
 
-    def __ne__(self, after: object) -> bool:
-        return isinstance(after, dict) and any(after.get(name) != value for name, value in self.items())
+    def __eq__(self, after: object) -> bool:
+        return isinstance(after, dict) and all(after.get(name) == value for name, value in self.items())
 
-    __eq__ = dict.__eq__
     __hash__ = None
 
 
@@ -132,13 +199,67 @@ def _restore_signals(before: dict[str, Any]) -> None:
                 signal.signal(number, before[number.name])
 
 
+_ON, _OFF = "on", "off"
+
+
+def _collecting() -> str:
+    return _ON if gc.isenabled() else _OFF
+
+
+def _collect(state: str) -> None:
+    (gc.enable if state == _ON else gc.disable)()
+
+
+def _alarms() -> str:
+    clocks = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+    return _ON if any(signal.getitimer(clock)[0] > 0 for clock in clocks) else _OFF
+
+
+def _stop_alarms(before: str) -> None:
+    if before == _OFF:
+        for clock in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+            signal.setitimer(clock, 0)
+
+
+def _umask() -> str:
+    now = os.umask(0o77)
+    os.umask(now)
+    return f"{now:03o}"
+
+
+def _limits() -> dict[str, Any]:
+    return {name: resource.getrlimit(getattr(resource, name)) for name in _LIMITS}
+
+
+def _restore_limits(before: dict[str, Any]) -> None:
+    for name, limit in before.items():
+        resource.setrlimit(getattr(resource, name), limit)
+
+
+_OF_POSIX = (
+    (
+        _Part("the alarm clock of the process", _alarms, _stop_alarms),
+        _Part("the umask", _umask, lambda mask: os.umask(int(mask, 8))),
+        _Part("limits of resources", _limits, _restore_limits),
+    )
+    if os.name == "posix"
+    else ()
+)
+
 _OF_PYTHON = (
     _Part("NumPy's error state", np.geterr, lambda state: np.seterr(**state)),
     _Part("the working directory", _folder, os.chdir),
     _Part("environment variables", lambda: _Environment(os.environ), os.environ.update),
     _Part("signal handlers", lambda: {s.name: signal.getsignal(s) for s in _SIGNALS}, _restore_signals),
-    _Part("the standard streams of the process", _streams, _restore_streams),
-    _Part("Python's standard streams", _python_streams, _restore_python_streams),
+    _Part(_OF_THE_PROCESS, _streams, _restore_streams),
+    _Part(_OF_PYTHONS, _python_streams, _restore_python_streams),
+    _Part("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
+    _Part("the interval at which threads switch", sys.getswitchinterval, sys.setswitchinterval),
+    _Part("garbage collection", _collecting, _collect),
+    _Part("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda name: locale.setlocale(locale.LC_ALL, name)),
+    _Part("the trace function", sys.gettrace, sys.settrace),
+    _Part("the profile function", sys.getprofile, sys.setprofile),
+    *_OF_POSIX,
 )
 
 
@@ -147,6 +268,18 @@ def _of_torch(torch: Any) -> Iterator[_Part]:
     yield _Part("torch's default device", torch.get_default_device, torch.set_default_device)
     yield _Part("torch's number of threads", torch.get_num_threads, torch.set_num_threads)
     yield _Part("torch's gradient mode", torch.is_grad_enabled, torch.set_grad_enabled)
+
+
+def _fresh_torch() -> Look:
+    """Return what torch is like after its import."""
+    torch: Any = sys.modules.get("torch")
+    if not hasattr(torch, "get_default_device"):
+        return {}
+    return {
+        "torch's default dtype": torch.float32,
+        "torch's default device": torch.device("cpu"),
+        "torch's gradient mode": True,
+    }
 
 
 _names: dict[str, dict[str, Any]] = {}
@@ -161,7 +294,7 @@ def _remember(module: types.ModuleType) -> None:
 def _replaced_names() -> list[str]:
     """Put back public functions of libraries that were replaced; return which, in words."""
     replaced = []
-    for name in ("builtins", "math", "numpy", "numpy.linalg", "torch"):
+    for name in ("builtins", "json", "math", "os", "time", "numpy", "numpy.linalg", "torch"):
         module = sys.modules.get(name)
         if module is None:
             continue
@@ -188,5 +321,5 @@ def _functions(module: types.ModuleType) -> dict[str, Any]:
     }
 
 
-for _module in (builtins, math, np, np.linalg):
+for _module in (builtins, json, math, os, time, np, np.linalg):
     _remember(_module)

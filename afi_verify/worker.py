@@ -1,7 +1,7 @@
 """A worker process: runs one check after the other for the process that started it, until its input ends.
 
-Frames of bytes come in through what was standard input (the setup, then check after check) and go out, as JSON, through
-what was standard output. Both, and the stream for what the code under test prints, are then copied to where that code
+Requests come in as frames of bytes through what was standard input, and the replies go out, as JSON, through what was
+standard output. Both, and the stream for what the code under test prints, are then copied to where that code
 does not find them by chance.
 """
 
@@ -17,17 +17,23 @@ import time
 import traceback
 from typing import Any, BinaryIO
 
-from afi_verify import surroundings
+from afi_verify import leftovers, surroundings
 from afi_verify.adapter import Adapter
 from afi_verify.backends import load_backend
+from afi_verify.capture import first_line, name_of
 from afi_verify.checks import run_check
 from afi_verify.conditions import fixed_conditions
 from afi_verify.errors import UnusableError
 from afi_verify.planning import Plan, planned_checks
 from afi_verify.sending import unpack
+from afi_verify.untrusted import import_file, inventory
 
 CUT_OFF = 71
 """Exit status where an answer cannot be sent."""
+
+
+_LARGEST = 2**32
+"""Bytes of a frame: the user's own data may be in one, and no answer is larger."""
 
 
 def write_frame(stream: BinaryIO, payload: bytes) -> None:
@@ -42,6 +48,8 @@ def read_frame(stream: BinaryIO) -> bytes | None:
     if len(head) < 8:
         return None
     length = int.from_bytes(head, "big")
+    if length > _LARGEST:
+        return None
     payload = stream.read(length)
     return payload if len(payload) == length else None
 
@@ -56,22 +64,61 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     surroundings.keep_standard_streams()
     _die_quickly(printed, replies)
-    setup = read_frame(requests)
-    if setup is None:
-        return
-    plan, packed = pickle.loads(setup)  # noqa: S301 - from our own parent process
-    adapters = [_receive(item) for item in packed]
-    refusals = [item if isinstance(item, str) else None for item in adapters]
-    _send(replies, refusals)
+    service = _Service()
     while (request := read_frame(requests)) is not None:
-        position, check_id, mark = json.loads(request)
-        reply = _reply(adapters[position], check_id, plan)
+        mark, operation, *arguments = pickle.loads(request)  # noqa: S301 - from our own parent process
+        reply = getattr(service, operation)(*arguments)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
         with contextlib.suppress(OSError):
-            os.write(printed, mark.encode())
+            os.write(printed, mark)
         _send(replies, reply)
+
+
+class _Service:
+    """What the parent process can ask for; every reply is JSON."""
+
+    def __init__(self) -> None:
+        self._plan: Plan | None = None
+        self._packed: list[bytes | None] = []
+        self._adapters: dict[int, Adapter] = {}
+
+    def inventory(self, path: str) -> dict[str, Any]:
+        """Tell what is in a file of adapters."""
+        return inventory(path)
+
+    def replay(self, *arguments: Any) -> dict[str, Any]:
+        """Run one case again; return the lines that tell of it."""
+        from afi_verify.replay import replay, told
+
+        try:
+            with fixed_conditions():
+                lines, right = told(replay(*arguments, load=lambda file: import_file(file).adapters))
+        except UnusableError as error:
+            return {"unusable": str(error)}
+        return {"lines": lines, "right": right}
+
+    def set_up(self, plan: Plan, packed: list[bytes | None]) -> None:
+        """Learn what is to be checked."""
+        self._plan, self._packed = plan, packed
+
+    def load(self, position: int) -> dict[str, Any]:
+        """Load the adapter at this position, and the others of its file."""
+        packed = self._packed[position]
+        assert packed is not None
+        try:
+            adapter = unpack(packed)
+            load_backend(adapter.backend, adapter.dtype, adapter.device)
+        except UnusableError as error:
+            return {"refused": str(error)}
+        self._adapters[position] = adapter
+        return {}
+
+    def check(self, position: int, check_id: str) -> dict[str, Any]:
+        """Run a check of the adapter at this position."""
+        assert self._plan is not None
+        return _reply(self._adapters[position], check_id, self._plan)
 
 
 def _die_quickly(printed: int, replies: BinaryIO) -> None:
@@ -93,29 +140,18 @@ def _send(replies: BinaryIO, reply: object) -> None:
         os._exit(CUT_OFF)  # the code under test has closed the pipe
 
 
-def _receive(packed: bytes | None) -> Adapter | str:
-    if packed is None:
-        return ""  # it could not be sent, and the sender knows
-    try:
-        adapter = unpack(packed)
-        load_backend(adapter.backend, adapter.dtype, adapter.device)
-    except UnusableError as error:
-        return str(error)
-    return adapter
-
-
 def _reply(adapter: Adapter, check_id: str, plan: Plan) -> dict[str, Any]:
-    environment = dict(os.environ)
+    environment, there = dict(os.environ), leftovers.present()
     try:
         check = next(check for check in planned_checks(adapter, plan) if check.id == check_id)
         before = time.perf_counter()
         with fixed_conditions():
             result = run_check(check, plan)
         seconds = time.perf_counter() - before
-        return {"result": dataclasses.asdict(result), "seconds": seconds, "harmed": surroundings.harmed}
-    except Exception as error:  # ours, not the code's under test: the run must not go on as if nothing were
-        trace = traceback.format_exc()
-        return {"unusable": str(error) if isinstance(error, UnusableError) else "", "trace": trace}
+        harmed = surroundings.harmed or leftovers.left_since(there)
+        return {"result": dataclasses.asdict(result), "seconds": seconds, "harmed": harmed}
+    except Exception as error:  # what the code under test raises is a finding: this is ours, or the damage it did
+        return {"broken": first_line(error), "kind": name_of(type(error)), "trace": traceback.format_exc()}
     finally:
         for name in set(os.environ) - set(environment):
             del os.environ[name]

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pickle
 import secrets
 import signal
 import subprocess
@@ -13,11 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from afi_verify.capture import Capture, without_dump
+from afi_verify.guardian import KILLED
 from afi_verify.limits import Limits, in_words
 from afi_verify.worker import CUT_OFF, read_frame, write_frame
-
-_TO_START = 300.0
-"""Seconds in which a worker must have loaded the adapters."""
 
 _PERIOD = 0.1
 _LAST_WORDS = 1.0
@@ -41,7 +40,8 @@ class Worker:
     """One worker process."""
 
     def __init__(self, limits: Limits, folder: str | None = None) -> None:
-        start = f"import sys; sys.path[:] = {sys.path!r}; from afi_verify.worker import main; main()"
+        start = f"import sys; sys.path[:] = {sys.path!r}; from afi_verify.guardian import guard; guard()"
+        start += "; from afi_verify.worker import main; main()"
         self._process = subprocess.Popen(
             [sys.executable, "-u", "-c", start],
             stdin=subprocess.PIPE,
@@ -51,33 +51,22 @@ class Worker:
             start_new_session=True,
             cwd=folder,
         )
+        self._pid = 0  # of the worker itself; the process that we started is its guardian
         self._limits = limits
         self._printed = Capture(self._process.stderr)  # type: ignore[arg-type]
         self._cause = ""
-        self.refusals: list[str | None] = []
 
-    def set_up(self, setup: bytes) -> None:
-        """Hand over plan and adapters.
-
-        Raises
-        ------
-        DiedError
-            If it does not survive that.
-        """
-        self.refusals = self._exchange(setup, _TO_START)
-
-    def ask(self, position: int, check_id: str) -> tuple[dict[str, Any], str]:
-        """Let it run a check of the adapter at this position; return its reply, and what was printed.
+    def request(self, operation: str, *arguments: Any) -> tuple[Any, str]:
+        """Let it do one of the things that :mod:`afi_verify.worker` can do; return its reply, and what was printed.
 
         Raises
         ------
         DiedError
-            If it does not survive that.
+            If it does not survive that, or exceeds the limits.
         """
-        mark = f"\n{secrets.token_hex(16)}\n"
-        request = json.dumps([position, check_id, mark]).encode()
-        reply: dict[str, Any] = self._exchange(request, self._limits.seconds)
-        return reply, self._printed.take(mark.encode())
+        mark = f"\n{secrets.token_hex(16)}\n".encode()
+        reply = self._exchange(pickle.dumps((mark, operation, *arguments)), self._limits.seconds)
+        return reply, self._printed.take(mark)
 
     def kill(self) -> None:
         """Kill it and its children; whoever waits for its answer is told that it died."""
@@ -101,12 +90,13 @@ class Worker:
     def _exchange(self, payload: bytes, seconds: float) -> Any:
         with self._watched(seconds):
             try:
+                self._pid = self._pid or int(read_frame(self._process.stdout) or 0)  # type: ignore[arg-type]
                 write_frame(self._process.stdin, payload)  # type: ignore[arg-type]
                 reply = read_frame(self._process.stdout)  # type: ignore[arg-type]
             except (OSError, ValueError):
                 reply = None
         if reply is not None:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 return json.loads(reply)
         try:
             self._process.wait(_LAST_WORDS)  # it may still be on its way to its end
@@ -140,7 +130,7 @@ class Worker:
             if time.monotonic() > end:
                 self._stop(f"It did not end within {seconds:g} s (--timeout), and was stopped")
                 return
-            used = _memory(self._process.pid, children=rounds % 10 == 0)
+            used = _memory(self._pid or self._process.pid, children=rounds % 10 == 0)
             if used > self._limits.memory:
                 limit = in_words(self._limits.memory)
                 self._stop(f"It used more than {limit} of memory (--max-memory), and was stopped")
@@ -150,7 +140,7 @@ class Worker:
         self._cause = cause
         with contextlib.suppress(OSError):
             for number in (signal.SIGABRT, signal.SIGCONT):  # the fault handler says where it is
-                os.kill(self._process.pid, number)
+                os.kill(self._pid or self._process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_LAST_WORDS)
         self.kill()
@@ -179,6 +169,9 @@ def _memory(pid: int, *, children: bool) -> int:
 
 
 def _describe(status: int) -> str:
+    if status == -signal.SIGKILL and hasattr(os, "fork"):
+        return "its parent process was killed, or its process group"
+    status = -signal.SIGKILL if status == KILLED else status
     if status >= 0:
         return f"exit status {status}" + (", as it had closed the way for its answer" if status == CUT_OFF else "")
     try:
