@@ -24,6 +24,7 @@ from afi_verify.epsilon import dirac_posterior, skew_epsilon
 from afi_verify.errors import BrokenAnswerError
 from afi_verify.forks import came_back, end_if_child_of, forks
 from afi_verify.loading import MODULES
+from afi_verify.time_limit import TimeUpError
 
 _POINTS = ("x", "v", "x0", "data", "means", "eps", "loss_grad")
 _NOISE = ("alpha", "sigma", "t")
@@ -158,6 +159,8 @@ def _ask(subject: Subject, arguments: Mapping[str, Any], dtype: str) -> Any:
         except BaseException as error:  # whatever the code under test raises is a finding, not our crash
             if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
                 raise  # the user's
+            if isinstance(error, TimeUpError):
+                raise
             raise BrokenAnswerError(f"It raised {name_of(type(error))}: {first_line(error)}{_place(error)}.") from error
         finally:
             end_if_child_of(process)

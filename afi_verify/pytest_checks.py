@@ -1,60 +1,81 @@
 """What the pytest plugin runs and collects: a check as a callable, and the results of all of them."""
 
+import contextlib
 import dataclasses
 import datetime
 import functools
 import json
 import os
+import sys
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from afi_verify.adapter import Adapter
+from afi_verify.checks import broken_result
 from afi_verify.errors import UnusableError
 from afi_verify.known_failures import without_stale
-from afi_verify.limits import limits_of
+from afi_verify.limits import Limits, limits_of
 from afi_verify.outcome import result_of
 from afi_verify.planning import Check, Plan, all_checks_that_run, make_plan, planned_checks, why_not
+from afi_verify.pytest_plugin import STDERR, TIMEOUT
 from afi_verify.report.reading import read_check
 from afi_verify.results import AdapterResult, CheckResult, Results, Verdict, count_verdicts
 from afi_verify.runner import Report, environment, require_distinct, run_here
+from afi_verify.scouting import scout
 from afi_verify.sending import pack_all
 from afi_verify.series import Series, outcome_of
+from afi_verify.stand_in import StandIn
 from afi_verify.telling import lines_of
+from afi_verify.time_limit import TimeUpError, place_of, time_limit
+
+Given: TypeAlias = Adapter | str | os.PathLike[str]
+"""An adapter, or a file that makes some."""
 
 Ran = tuple[CheckResult, float, str]
 """A result, the seconds that it took, and what was printed."""
 
 
 class Isolated:
-    """Runs checks in a worker process, and here where an adapter cannot be sent to one."""
+    """Runs checks in a worker process; here where an adapter cannot be sent to one, and unless told to ``always``."""
 
-    def __init__(self, plan: Plan, adapters: Sequence[Adapter]) -> None:
-        self._plan = plan
+    def __init__(
+        self, plan: Plan, adapters: Sequence[Adapter], limits: Limits, here: Callable[[Check], Ran], *, always: bool
+    ) -> None:
+        self._here, self._always = here, always
         self._positions = {adapter: position for position, adapter in enumerate(adapters)}
-        self._series = Series(plan, pack_all(adapters), limits_of(plan.profile.name, jobs=1))
+        self._series = Series(plan, pack_all(adapters), limits)
         self.close = self._series.close
 
     def __call__(self, check: Check) -> Ran:
         """Run a check."""
+        if not self._always and not isinstance(check.adapter, StandIn):
+            return self._here(check)
         reply = self._series.run(self._positions[check.adapter], check.id)
         result, seconds, output = outcome_of(check, reply)
         if isinstance(result, CheckResult):
             return result, seconds, output
         message = f"--afi-isolation: the adapter {check.adapter.name!r} is verified in this process: {result}."
         warnings.warn(message, pytest.PytestWarning, stacklevel=2)
-        return ran_here(check, self._plan)
+        return self._here(check)
 
 
-def ran_here(check: Check, plan: Plan) -> Ran:
-    """Run a check in this process."""
-    _, (_, result, seconds, output) = run_here(check, plan)
+def ran_here(check: Check, plan: Plan, seconds: float, stderr: int | None) -> Ran:
+    """Run a check in this process, for so many ``seconds``; who uses a debugger has all the time in the world."""
+    debugging = sys.gettrace() is not None and "coverage" not in str(type(sys.gettrace()))
+    limit = contextlib.nullcontext() if debugging else time_limit(seconds, stderr)
+    try:
+        with limit:
+            _, (_, result, took, output) = run_here(check, plan)
+    except TimeUpError as error:
+        message = f"{error} ({TIMEOUT}), and was stopped{place_of(error)}."
+        return broken_result(check, message), seconds, ""
     assert result is not None
-    return result, seconds, output
+    return result, took, output
 
 
 class CheckTest:
@@ -142,7 +163,8 @@ class CheckTest:
         if found is None:
             return None
         of_adapter = {name: getattr(adapter, name) for name in ("name", "backend", "dtype", "device", "source")}
-        parts = {"position": self.position, "seconds": self._seconds, "adapter": of_adapter}
+        output = "" if found.verdict is Verdict.PASS else self._output
+        parts = {"position": self.position, "seconds": self._seconds, "output": output, "adapter": of_adapter}
         return json.dumps(parts | {"check": dataclasses.asdict(found)})
 
 
@@ -185,6 +207,7 @@ class Collected:
             adapters=tuple(AdapterResult(**adapters[key], checks=tuple(found)) for key, found in checks.items()),
             environment=environment() | here,
             seconds=seconds | {"total": sum(seconds.values())},
+            output={entry["check"]["id"]: entry["output"] for entry in entries if entry["output"]},
         )
 
     def lines(self) -> Iterator[str]:
@@ -197,7 +220,10 @@ class Collected:
 
 
 def make_tests(
-    adapters: Sequence[Adapter], options: Mapping[str, Any], config: pytest.Config, module: types.ModuleType
+    given: Sequence[Given],
+    options: Mapping[str, Any],
+    config: pytest.Config,
+    module: types.ModuleType,
 ) -> list[CheckTest]:
     """Return a test for every check that is planned, whether or not the adapters provide its role.
 
@@ -212,21 +238,40 @@ def make_tests(
         today=datetime.date.today(),
         **options,
     )
+    limits = limits_of(plan.profile.name, 1, config.getoption(TIMEOUT), config.getoption("--afi-max-memory"), "--afi-")
+    adapters = _look_into_files(given, limits, config, module)
     require_distinct(adapters)
     for adapter in adapters:
         if not adapter.source and _holds(module, adapter):
             # The command that replays a case, and the scripts, find it there.
             adapter.source = os.path.relpath(str(module.__file__), config.invocation_params.dir)
-    run: Callable[[Check], Ran] = functools.partial(ran_here, plan=plan)
-    if config.getoption("--afi-isolation"):
-        run = Isolated(plan, adapters)
-        config.add_cleanup(run.close)
+    stderr = config.stash.get(STDERR, None)
+    here: Callable[[Check], Ran] = functools.partial(ran_here, plan=plan, seconds=limits.seconds, stderr=stderr)
+    run = Isolated(plan, adapters, limits, here, always=config.getoption("--afi-isolation"))
+    config.add_cleanup(run.close)
     tests = []
     for adapter in adapters:
         earlier: dict[str, CheckResult] = {}
         strict = config.getoption("--afi-strict")
         tests += [CheckTest(check, plan, strict, earlier, run) for check in planned_checks(adapter, plan)]
     return tests
+
+
+def _look_into_files(
+    given: Sequence[Given], limits: Limits, config: pytest.Config, module: types.ModuleType
+) -> list[Adapter]:
+    """Return the adapters, those of files by what a worker process finds in them: this one does not import them."""
+    adapters: list[Adapter] = []
+    for item in given:
+        if isinstance(item, Adapter):
+            adapters.append(item)
+            continue
+        path = os.path.relpath(Path(str(module.__file__)).parent / item, config.invocation_params.dir)
+        for found in scout([path], limits, 1):
+            if found.problem:
+                raise UnusableError(found.problem + (f"\nit printed:\n{found.output}" if found.output else ""))
+            adapters += found.adapters
+    return adapters
 
 
 def _holds(module: types.ModuleType, adapter: Adapter) -> bool:

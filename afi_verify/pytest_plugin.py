@@ -3,6 +3,10 @@
 Whatever is needed to run checks is imported when a test asks for them: pytest loads this module in every run.
 """
 
+import contextlib
+import functools
+import os
+import sys
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +19,15 @@ if TYPE_CHECKING:
     from afi_verify.pytest_checks import CheckTest, Collected
 
 MARK = "afi_checks"
+TIMEOUT = "--afi-timeout"
+STDERR = pytest.StashKey[int]()
+"""The file descriptor of standard error that pytest does not capture, for the last words of the process."""
+
 _ARGUMENT = "check"
 
 
 def parametrize_with_checks(
-    *adapters: "Adapter",
+    *adapters: "Adapter | str | os.PathLike[str]",
     scenarios: Sequence[str] = (),
     roles: Sequence[str] = (),
     data: "Array | None" = None,
@@ -30,7 +38,8 @@ def parametrize_with_checks(
     Parameters
     ----------
     adapters
-        What to verify.
+        What to verify: adapters, or paths of files that make some, from the folder of the test file. Such a file is
+        imported and run in worker processes alone, never in that of pytest.
     scenarios, roles, data, weights
         As in :func:`afi_verify.verify`. The profile and the seed are options of pytest.
 
@@ -62,6 +71,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--afi-isolation", action="store_true", help="run checks in a worker process, with limits of time and memory"
     )
+    group.addoption(
+        TIMEOUT,
+        type=float,
+        metavar="SECONDS",
+        help="stop a check that takes longer; 300 (quick), 1200 (ci), 7200 (deep)",
+    )
+    group.addoption(
+        "--afi-max-memory",
+        metavar="SIZE",
+        help="stop a worker process that uses more, such as 2G; 3/4 of this machine; with --afi-isolation",
+    )
     group.addoption("--afi-report", type=Path, metavar="DIR", help="write results.json and index.html into this folder")
 
 
@@ -69,6 +89,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Say what our marker is, and find out before the work whether the report can be written."""
     config.addinivalue_line("markers", f"{MARK}(*adapters): set by afi_verify.parametrize_with_checks")
     config.pluginmanager.register(_Collector(), "afi-verify-collector")
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # there may be no such file
+        copy = os.dup(sys.__stderr__.fileno())  # type: ignore[union-attr]
+        config.stash[STDERR] = copy
+        config.add_cleanup(functools.partial(os.close, copy))
     folder = config.getoption("--afi-report")
     if folder is not None:
         from afi_verify.errors import UnusableError

@@ -65,8 +65,11 @@ class Worker:
             If it does not survive that, or exceeds the limits.
         """
         mark = f"\n{secrets.token_hex(16)}\n".encode()
-        reply = self._exchange(pickle.dumps((mark, operation, *arguments)), self._limits.seconds)
+        reply = self._exchange(pickle.dumps((mark, operation, *arguments)), self._seconds_for(operation))
         return reply, self._printed.take(mark)
+
+    def _seconds_for(self, operation: str) -> float:
+        return self._limits.seconds if operation in ("check", "replay") else self._limits.seconds_to_import
 
     def kill(self) -> None:
         """Kill it and its children; whoever waits for its answer is told that it died."""
@@ -128,12 +131,14 @@ class Worker:
                 self.kill()  # children may keep the pipe open, at whose end somebody waits
                 return
             if time.monotonic() > end:
-                self._stop(f"It did not end within {seconds:g} s (--timeout), and was stopped")
+                least = ", but for an import at least that" if seconds > self._limits.seconds else ""
+                option = f"{self._limits.option}timeout{least}"
+                self._stop(f"It did not end within {seconds:g} s ({option}), and was stopped")
                 return
             used = _memory(self._pid or self._process.pid, children=rounds % 10 == 0)
             if used > self._limits.memory:
                 limit = in_words(self._limits.memory)
-                self._stop(f"It used more than {limit} of memory (--max-memory), and was stopped")
+                self._stop(f"It used more than {limit} of memory ({self._limits.option}max-memory), and was stopped")
                 return
 
     def _stop(self, cause: str) -> None:
