@@ -19,9 +19,8 @@ _PERIOD, _PATIENCE = 1.0, 2.0
 
 
 def guard() -> None:
-    """Let a guardian stay behind, and return in the worker; its process id is what it says first."""
+    """Let a guardian stay behind, and return in the worker."""
     if not hasattr(os, "fork"):
-        _say_hello()
         return
     started_by = os.getppid()
     _control(_ADOPT_ORPHANS, 1)
@@ -33,7 +32,6 @@ def guard() -> None:
         _control(_SET_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != guardian:
             os._exit(KILLED)
-        _say_hello()
         return
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -55,11 +53,6 @@ def guard() -> None:
         signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
     os._exit(KILLED)  # not reached
-
-
-def _say_hello() -> None:
-    pid = str(os.getpid()).encode()
-    os.write(1, len(pid).to_bytes(8, "big") + pid)
 
 
 def _wait(worker: int, started_by: int) -> int:

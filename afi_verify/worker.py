@@ -64,6 +64,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     surroundings.keep_standard_streams()
     _die_quickly(printed, replies)
+    write_frame(replies, str(os.getpid()).encode())  # ready; who started us knows the guardian's alone
     service = _Service()
     while (request := read_frame(requests)) is not None:
         mark, operation, *arguments = pickle.loads(request)  # noqa: S301 - from our own parent process

@@ -18,6 +18,9 @@ from afi_verify.guardian import KILLED
 from afi_verify.limits import Limits, in_words
 from afi_verify.worker import CUT_OFF, read_frame, write_frame
 
+_TO_START = 300.0
+"""Seconds in which a worker must be ready, before it does anything for anybody."""
+
 _PERIOD = 0.1
 _LAST_WORDS = 1.0
 
@@ -91,9 +94,11 @@ class Worker:
                 stream.close()  # type: ignore[union-attr]
 
     def _exchange(self, payload: bytes, seconds: float) -> Any:
+        if not self._pid:
+            with self._watched(_TO_START), contextlib.suppress(OSError, ValueError):
+                self._pid = int(read_frame(self._process.stdout) or b"")  # type: ignore[arg-type]
         with self._watched(seconds):
             try:
-                self._pid = self._pid or int(read_frame(self._process.stdout) or 0)  # type: ignore[arg-type]
                 write_frame(self._process.stdin, payload)  # type: ignore[arg-type]
                 reply = read_frame(self._process.stdout)  # type: ignore[arg-type]
             except (OSError, ValueError):

@@ -1,17 +1,18 @@
 """Adapters that do what no function should: the right verdict with its cause, and nothing else is touched."""
 
+import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-ADAPTERS, WITH_TORCH = HERE / "adapters.py", HERE / "torch_adapters.py"
+ADAPTERS, DEADLY, WITH_TORCH = (HERE / name for name in ("adapters.py", "deadly_adapters.py", "torch_adapters.py"))
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and forks are those of POSIX")
 
@@ -76,6 +77,53 @@ KINDS = {
     "innocent, last": ("pass", "^$"),
 }
 
+DEADLY_KINDS = {
+    "kills its parent": ("error", "died: its parent process was killed"),
+    "kills its process group": ("error", "died: its parent process was killed, or its process group"),
+    "leaves a demon": ("pass", "^$"),
+    "segmentation fault in a thread": ("error", "died: signal SIGSEGV"),
+    "a thread ends the process later": ("pass", "^$"),
+    "the fault handler ends the process later": ("pass", "^$"),
+    "lowers the limit of files": ("error", r"It changed limits of resources \(RLIMIT_NOFILE\)"),
+    "removes NumPy": ("error", "afi-verify itself failed while it checked this .*did something to the process"),
+    "forgets where modules are": ("pass", "^$"),
+    "empties its adapter": ("error", "afi-verify itself failed while it checked this .*did something to the process"),
+    "opens many files": ("pass", "^$"),
+    "empties the report's folder": ("pass", "^$"),
+    "right all the time": ("pass", "^$"),
+    "deletes its own file": ("pass", "^$"),
+}
+
+HARMLESS_KINDS = {
+    "sets the alarm clock": ("error", r"It changed the alarm clock of the process \(off → on\)"),
+    "lowers the limit of recursion": ("error", r"It changed the limit of recursion \(\d+ → \d+\)"),
+    "switches garbage collection off": ("error", r"It changed garbage collection \(on → off\)"),
+    "changes how threads switch": ("error", r"It changed the interval at which threads switch \(0.005 → 1.0\)"),
+    "changes the locale": ("error", "It changed the locale"),
+    "changes the umask": ("error", r"It changed the umask \(\d+ → 777\)"),
+    "profiles": ("error", r"It changed the profile function \(.* → <function [^ ]*>\)"),
+    "patches json": ("error", r"It changed json\.dumps, which it replaced"),
+    "patches time": ("error", r"It changed time\.perf_counter, which it replaced"),
+    "patches os": ("error", r"It changed os\.write, which it replaced"),
+    "a thread raises SystemExit": ("pass", "^$"),
+    "lying subclass": ("error", "It returned a Liar; expected a numpy array"),
+    "number that wants to be an array": ("error", "It returned a Number; expected a numpy array"),
+    "structured array": ("error", r"It returned \[\('field', '<f8'\)\] for float64 arguments"),
+    "byte-swapped array": ("error", "It returned [<>]f8 for float64 arguments"),
+    "longdouble": ("error", "It returned longdouble for float64 arguments"),
+    "memory map": ("error", r"It returned a numpy\.memmap; expected a numpy array"),
+    "read-only array": ("pass", "^$"),
+    "array that runs backwards": ("pass", "^$"),
+    "Fortran order": ("pass", "^$"),
+    "endless broadcast": ("error", r"It returned shape \(1099511627776, "),
+    "tuple": ("error", "It returned a tuple; expected a numpy array"),
+    "coroutine": ("error", "It returned a coroutine; expected a numpy array"),
+    "message of 10 MB": ("error", r"It raised Endless: x{300} \(harmless_adapters\.py, line \d+\)\. So in"),
+    "exception without a name": ("error", "It raised Nameless: here"),
+    "exception group": ("error", "It raised BaseExceptionGroup: two"),
+    "code without a file": ("error", r"It raised ZeroDivisionError: division by zero \((�\[2J){25}, line 1\)"),
+}
+
 TORCH_KINDS = {
     "torch's default dtype": ("error", r"It changed torch's default dtype \(torch\.float32 → torch\.float64\)"),
     "torch's default device": ("error", r"It changed torch's default device \(cpu → meta\)"),
@@ -89,9 +137,9 @@ TORCH_KINDS = {
 }
 
 
-def run(file, *options, folder):
-    command = [sys.executable, "-m", "afi_verify", "run", str(file), "--role", "posterior_mean", "--scenario", "dirac"]
-    started = time.monotonic()
+def run(files, *options, folder):
+    command = [sys.executable, "-m", "afi_verify", "run", *map(str, files), "--role", "posterior_mean"]
+    command += ["--scenario", "dirac"]
     done = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode in (0, 1), done.stderr
     results = json.loads((folder / "out" / "results.json").read_text())
@@ -100,14 +148,17 @@ def run(file, *options, folder):
         found,
         {check.split("/")[0]: printed for check, printed in results["output"].items()},
         done,
-        time.monotonic() - started,
+        folder,
     )
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
-    return run(ADAPTERS, "--timeout", "6", "--max-memory", "600M", "--report", "out", folder=folder)
+    shutil.copy(DEADLY, folder)
+    return run(
+        [ADAPTERS, folder / DEADLY.name], "--timeout", "6", "--max-memory", "600M", "--report", "out", folder=folder
+    )
 
 
 def judge(found, kinds):
@@ -121,8 +172,19 @@ def judge(found, kinds):
 
 def test_each_has_its_verdict_and_cause(hostile):
     found, *_ = hostile
-    assert set(found) == set(KINDS)
-    assert judge(found, KINDS) == {}
+    assert set(found) == set(KINDS | DEADLY_KINDS)
+    assert judge(found, KINDS | DEADLY_KINDS) == {}
+
+
+def test_what_leaves_the_process_alive_has_its_verdict_and_cause():
+    from afi_verify import verify
+    from afi_verify.loading import load_adapters
+
+    adapters = load_adapters(str(HERE / "harmless_adapters.py"))
+    results = verify(*adapters, roles=["posterior_mean"], scenarios=["dirac"]).results
+    found = {adapter.name: dataclasses.asdict(adapter.checks[0]) for adapter in results.adapters}
+    assert set(found) == set(HARMLESS_KINDS)
+    assert judge(found, HARMLESS_KINDS) == {}
 
 
 def test_the_others_are_judged_as_without_them(hostile, tmp_path):
@@ -130,7 +192,7 @@ def test_the_others_are_judged_as_without_them(hostile, tmp_path):
     source = ADAPTERS.read_text()
     alone = re.sub(r"# It dies\..*(?=hostile\(right, .innocent, last)", "", source, flags=re.DOTALL)
     (tmp_path / "innocents.py").write_text(alone)
-    without, *_ = run(tmp_path / "innocents.py", "--report", "out", folder=tmp_path)
+    without, *_ = run([tmp_path / "innocents.py"], "--report", "out", folder=tmp_path)
     assert set(without) == {"innocent, first", "innocent, last"}
     assert {name: found[name] for name in without} == without
 
@@ -148,13 +210,15 @@ def test_what_they_print_is_shown_in_part(hostile):
 def test_nothing_is_left_behind(hostile):
     psutil = pytest.importorskip("psutil")
     mine = [p for p in psutil.process_iter(["cmdline"]) if "afi_verify.worker" in " ".join(p.info["cmdline"] or [])]
+    demon = int((hostile[-1] / "demon.pid").read_text())
+    assert not psutil.pid_exists(demon) or psutil.Process(demon).status() == psutil.STATUS_ZOMBIE
     leftovers = [p for p in mine if str(ADAPTERS.parent) in " ".join(p.cmdline()) or p.ppid() == 1]
     assert leftovers == []
 
 
 def test_with_torch(tmp_path):
     pytest.importorskip("torch")
-    found, *_ = run(WITH_TORCH, "--report", "out", folder=tmp_path)
+    found, *_ = run([WITH_TORCH], "--report", "out", folder=tmp_path)
     assert set(found) == set(TORCH_KINDS)
     assert judge(found, TORCH_KINDS) == {}
     assert found["innocent, last"]["points"] == found["innocent, first"]["points"]
