@@ -90,4 +90,12 @@ def vandal():
 
 doing("empties the report's folder", vandal)
 doing("right all the time", lambda: None)
+
+
+async def soon(x, alpha, sigma, eps):
+    return right(x, alpha, sigma, eps)
+
+
+ADAPTERS.append(Adapter("coroutine"))
+ADAPTERS[-1].provides("posterior_mean", soon)
 doing("deletes its own file", lambda: pathlib.Path(__file__).unlink(missing_ok=True))

@@ -1,6 +1,5 @@
 """Adapters that do what no function should, but leave the process alive; see test_hostile.py."""
 
-import asyncio
 import gc
 import json
 import locale
@@ -82,11 +81,6 @@ def read_only(answer):
     return answer
 
 
-async def soon(x, alpha, sigma, eps):
-    await asyncio.sleep(0)
-    return right(x, alpha, sigma, eps)
-
-
 returning("lying subclass", lambda answer: answer.view(Liar))
 returning("number that wants to be an array", lambda answer: Number(0))
 returning("structured array", structured)
@@ -98,7 +92,6 @@ returning("array that runs backwards", lambda answer: answer[::-1, ::-1].copy()[
 returning("Fortran order", np.asfortranarray)
 returning("endless broadcast", lambda answer: np.broadcast_to(0.0, (2**40, *answer.shape)))
 returning("tuple", lambda answer: (answer,))
-adapter_of(soon, "coroutine")
 
 
 # Exceptions.

@@ -82,8 +82,11 @@ DEADLY_KINDS = {
     "kills its process group": ("error", "died: its parent process was killed, or its process group"),
     "leaves a demon": ("pass", "^$"),
     "segmentation fault in a thread": ("error", "died: signal SIGSEGV"),
-    "a thread ends the process later": ("pass", "^$"),
-    "the fault handler ends the process later": ("pass", "^$"),
+    "a thread ends the process later": (
+        "pass|error",
+        r"^$|died: exit status 4\.",
+    ),  # on a slow machine in its own check
+    "the fault handler ends the process later": ("pass|error", r"^$|died: exit status 1\."),
     "lowers the limit of files": ("error", r"It changed limits of resources \(RLIMIT_NOFILE\)"),
     "removes NumPy": ("error", "afi-verify itself failed while it checked this .*did something to the process"),
     "forgets where modules are": ("pass", "^$"),
@@ -91,6 +94,7 @@ DEADLY_KINDS = {
     "opens many files": ("pass", "^$"),
     "empties the report's folder": ("pass", "^$"),
     "right all the time": ("pass", "^$"),
+    "coroutine": ("error", "It returned a coroutine; expected a numpy array"),
     "deletes its own file": ("pass", "^$"),
 }
 
@@ -117,7 +121,6 @@ HARMLESS_KINDS = {
     "Fortran order": ("pass", "^$"),
     "endless broadcast": ("error", r"It returned shape \(1099511627776, "),
     "tuple": ("error", "It returned a tuple; expected a numpy array"),
-    "coroutine": ("error", "It returned a coroutine; expected a numpy array"),
     "message of 10 MB": ("error", r"It raised Endless: x{300} \(harmless_adapters\.py, line \d+\)\. So in"),
     "exception without a name": ("error", "It raised Nameless: here"),
     "exception group": ("error", "It raised BaseExceptionGroup: two"),
@@ -165,7 +168,7 @@ def judge(found, kinds):
     wrong = {}
     for name, (verdict, cause) in kinds.items():
         check = found[name]
-        if check["verdict"] != verdict or not re.search(cause, check["message"]):
+        if not re.fullmatch(verdict, check["verdict"]) or not re.search(cause, check["message"]):
             wrong[name] = check["verdict"], check["message"]
     return wrong
 

@@ -28,7 +28,6 @@ def mean(x, alpha, sigma, eps):
 """
 
 DEADLY = {
-    "import time; time.sleep(1000)": r"it did not end within 6 s \(--timeout, .*, and was stopped \(adapter\.py, line",
     "import ctypes; print('bye'); ctypes.string_at(0)": r"died: signal SIGSEGV, .* \(adapter\.py, line 1\)\.",
     "import os; os._exit(0)": r"died: exit status 0\.",
     "import numpy; hoard = numpy.ones(2**27); import time; time.sleep(1000)": (
@@ -58,10 +57,7 @@ sys.setrecursionlimit(300)
 """ + ADAPTER.replace("return", "assert os.getcwd() == '/' and np.geterr()['over'] == 'raise'; return")
 
 
-@pytest.fixture
-def limits(monkeypatch):
-    monkeypatch.setattr("afi_verify.limits.LEAST_TO_IMPORT", 6.0)
-    return Limits(0.1, 600 * 2**20)
+LIMITS = Limits(200, 600 * 2**20)
 
 
 def write(folder, line):
@@ -71,19 +67,28 @@ def write(folder, line):
     return str(path)
 
 
-def test_a_file_that_ends_its_process_is_unusable_for_a_reason(tmp_path, limits):
+def test_a_file_that_ends_its_process_is_unusable_for_a_reason(tmp_path):
     files = [write(tmp_path / str(number), line) for number, line in enumerate([*DEADLY, ""])]
-    *dead, fine = scout(files, limits, 2)
+    *dead, fine = scout(files, LIMITS, 2)
     for found, cause in zip(dead, DEADLY.values(), strict=True):
         assert re.search(cause, found.problem), found.problem
         assert found.problem.startswith(f"{found.file} cannot be imported: ")
-    assert dead[1].output == "bye"
+    assert dead[0].output == "bye"
     assert (fine.problem, [adapter.name for adapter in fine.adapters]) == ("", ["adapter"])
 
 
-def test_a_file_that_its_process_survives_is_unusable_for_a_reason(tmp_path, limits):
+def test_a_file_that_hangs_is_unusable_after_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("afi_verify.limits.LEAST_TO_IMPORT", 2.0)
+    (found,) = scout([write(tmp_path, "while True: pass")], Limits(0.1, 2**34), 1)
+    cause = (
+        r"cannot be imported: it did not end within 2 s \(--timeout, but for an import at least that\), and was stopped"
+    )
+    assert re.search(cause, found.problem), found.problem
+
+
+def test_a_file_that_its_process_survives_is_unusable_for_a_reason(tmp_path):
     """One process after the other imports them: each leaves it as it was."""
-    with contextlib.closing(Worker(limits)) as worker:
+    with contextlib.closing(Worker(LIMITS)) as worker:
         for number, (line, cause) in enumerate(SURVIVED.items()):
             found = look_into(write(tmp_path / str(number), line), worker)
             assert re.search(cause, found.problem), found.problem
