@@ -231,6 +231,7 @@ def _run(
         for check in checks:
             yield from run_here(check, plan)
         return
+    from afi_verify.elsewhere import is_configured, run_elsewhere
     from afi_verify.series import NotSentError
     from afi_verify.workers import run_on_workers
 
@@ -243,7 +244,9 @@ def _run(
     if cluster is not None and runnable:
         from afi_verify.cluster import run_on_cluster
 
-        running = run_on_cluster(plan, adapters, runnable, cluster, limits)
+        running = run_on_cluster(plan, adapters, runnable, cluster, jobs, limits)
+    elif is_configured():
+        running = run_elsewhere(plan, adapters, runnable, jobs, limits, contextlib.nullcontext())
     else:
         running = run_on_workers(plan, adapters, runnable, jobs, limits)
     with contextlib.closing(running) as events:
