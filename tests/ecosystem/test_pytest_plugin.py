@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
@@ -193,6 +194,82 @@ def test_isolated_checks_survive_a_crash(tmp_path):
     assert "The process that ran it died: exit status 3." in output
     assert "it printed:\nlast words" in output
     assert "1 failed, 1 passed" in output
+
+
+HANGS = """
+import time
+import afi_verify
+
+adapters = [afi_verify.Adapter(name) for name in ("hangs", "right", "stubborn")]
+
+
+def hangs(x, alpha, sigma, eps):
+    while True:
+        time.sleep(0.1)
+
+
+def stubborn(x, alpha, sigma, eps):
+    while True:
+        try:
+            hangs(x, alpha, sigma, eps)
+        except BaseException:
+            pass
+
+
+adapters[0].provides("posterior_mean", hangs)
+adapters[1].provides("posterior_mean", lambda x, alpha, sigma, eps: (x - sigma * eps) / alpha)
+adapters[2].provides("posterior_mean", stubborn)
+
+
+@afi_verify.parametrize_with_checks(*adapters, "adapter.py", roles=["posterior_mean"], scenarios=["dirac"])
+def test_afi(check):
+    check()
+"""
+
+IN_A_FILE = """
+import os
+import afi_verify
+afi = afi_verify.Adapter("in a file")
+
+
+@afi.provides("posterior_mean")
+def mean(x, alpha, sigma, eps):
+    os._exit(7)
+
+
+os.environ["AFI_TEST"] = "this is not the process of pytest"
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="alarms are those of POSIX")
+def test_checks_that_hang_are_stopped_and_files_of_adapters_are_not_imported(tmp_path):
+    (tmp_path / "adapter.py").write_text(IN_A_FILE)
+    (tmp_path / "test_mine.py").write_text(HANGS + "    import os\n    assert 'AFI_TEST' not in os.environ\n")
+    status, output = run_pytest(tmp_path, "--afi-timeout", "4", "-k", "not stubborn", "--afi-report", "out")
+    assert status == 1
+    assert re.search(r"did not end within 4 s \(--afi-timeout\), and was stopped \(test_mine\.py, line \d+\)", output)
+    assert "in a file/float64/posterior_mean/prop-2/dirac\n" in output
+    assert "The process that ran it died: exit status 7." in output
+    assert "2 failed, 1 passed, 1 deselected" in output
+
+
+@pytest.mark.skipif(os.name != "posix", reason="alarms are those of POSIX")
+def test_a_check_that_does_not_heed_the_alarm_ends_the_process_and_says_where(tmp_path):
+    (tmp_path / "adapter.py").write_text(IN_A_FILE)
+    (tmp_path / "test_mine.py").write_text("import afi_verify.time_limit as t\nt.GRACE = 1.0\n" + HANGS)
+    status, output = run_pytest(tmp_path, "--afi-timeout", "1", "-k", "stubborn")
+    assert status == 1
+    assert "Timeout" in output
+    assert "in stubborn" in output
+
+
+def test_a_file_that_cannot_be_imported_is_an_error_of_the_collection(tmp_path):
+    (tmp_path / "adapter.py").write_text("print('before')\nraise SystemExit(3)\n")
+    (tmp_path / "test_mine.py").write_text(HANGS)
+    status, output = run_pytest(tmp_path)
+    assert status == 2
+    assert "adapter.py cannot be imported: SystemExit: 3 (line 2)" in output
+    assert "it printed:\nbefore" in output
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,27 @@ def test_one_process_two_and_a_cluster_find_the_same(tmp_path, cluster):
     assert as_found(far) == (expected, "2")
 
 
+def test_any_backend_of_joblib_finds_the_same(tmp_path):
+    """Also one whose pool would break if one of its own processes died: the float32 score ends the process."""
+    import joblib
+
+    from afi_verify import verify
+    from afi_verify.loading import load_adapters
+    from afi_verify.results import to_json
+
+    (tmp_path / "adapters.py").write_text(ADAPTERS)
+    adapters = load_adapters(str(tmp_path / "adapters.py"))
+    found = []
+    for chosen in ({}, {"backend": "loky"}, {"backend": "multiprocessing"}):
+        with joblib.parallel_config(**chosen):
+            results = verify(*adapters, scenarios=["dirac"], roles=["score"], jobs=2).results
+        document = json.loads(to_json(results))
+        found.append({name: document[name] for name in ("adapters", "output", "sum")})
+    assert found[0]["sum"]["error"] == 1
+    assert found[1] == found[0]
+    assert found[2] == found[0]
+
+
 def test_no_cluster_is_said(tmp_path):
     (tmp_path / "adapters.py").write_text(ADAPTERS)
     done = run(tmp_path, "--cluster", "tcp://127.0.0.1:9")
