@@ -5,6 +5,7 @@ import datetime
 import difflib
 import inspect
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
@@ -14,6 +15,8 @@ from afi_properties.relation import MODELS
 from afi_verify.backends import BACKENDS, DTYPES
 from afi_verify.errors import UnusableError
 from afi_verify.known_failures import KnownFailure, make_known_failure
+
+LONGEST_NAME = 200
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -77,6 +80,12 @@ class Adapter:
     ) -> None:
         if not isinstance(name, str) or not name.strip():
             raise UnusableError("An adapter needs a name: Adapter('my-afi').")
+        if len(name) > LONGEST_NAME or any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+            raise UnusableError(
+                f"An adapter's name is one line of at most {LONGEST_NAME} printable characters; got {name[:99]!r}."
+            )
+        if not isinstance(device, str):
+            raise UnusableError(f"Adapter({name!r}): device must be text such as 'cuda'; got {device!r}.")
         _require_known(f"Adapter({name!r}): backend", backend, BACKENDS)
         _require_known(f"Adapter({name!r}): dtype", dtype, DTYPES)
         _require_known(f"Adapter({name!r}): model", model, MODELS)

@@ -1,6 +1,7 @@
 """The command line: ``afi-verify run``, ``replay``, ``list`` and ``bench``."""
 
 import contextlib
+import io
 import json
 import sys
 from pathlib import Path
@@ -260,4 +261,7 @@ def list_claims(
 
 def main() -> None:
     """Entry point of the ``afi-verify`` command."""
+    for stream in (sys.stdout, sys.stderr):  # what a terminal cannot show must not end a run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app()

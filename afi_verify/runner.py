@@ -9,6 +9,7 @@ import platform
 import re
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
@@ -68,8 +69,19 @@ class Report:
             for kind, example in (("simplest", check.simplest), ("worst", check.worst)):
                 if example is not None and example.script:
                     folder.mkdir(exist_ok=True)
-                    name = re.sub(r"[^\w.-]+", "-", f"{check.id}-{kind}.py")
+                    name = _file_name(f"{check.id}-{kind}.py")
                     (folder / name).write_text(example.script, encoding="utf-8")
+
+
+def _file_name(text: str) -> str:
+    """Return a name that a file can have: of a long one the end, and what tells it from others with that end."""
+    name = re.sub(r"[^\w.-]+", "-", text)
+    if len(name.encode()) <= _LONGEST_FILE_NAME:
+        return name
+    return f"{zlib.crc32(text.encode()):08x}{name.encode()[-_LONGEST_FILE_NAME:].decode(errors='ignore')}"
+
+
+_LONGEST_FILE_NAME = 180  # bytes; file systems take 255
 
 
 def verify(
