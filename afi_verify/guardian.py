@@ -36,8 +36,8 @@ def guard() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):  # whoever reads what the worker writes sees the end when that has ended
-        os.dup2(nothing, number)
+    for stream in (0, 1, 2):  # whoever reads what the worker writes sees the end when that has ended
+        os.dup2(nothing, stream)
     status = _wait(worker, started_by)
     _end_orphans()
     code = os.waitstatus_to_exitcode(status)

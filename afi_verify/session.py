@@ -54,8 +54,9 @@ def run_session(
     elif resume:
         raise UnusableError("--resume goes on with a run that was writing a report: give its folder, --report DIR.")
     at_once = min(at_most(), len(files)) or 1
-    limits: Limits | None = limits_of(plan.profile.name, at_once, timeout, memory)
-    looked = scout(files, limits, at_once) if isolated else map(_look_here, files)
+    to_import = limits_of(plan.profile.name, at_once, timeout, memory)
+    looked = scout(files, to_import, at_once) if isolated else map(_look_here, files)
+    limits: Limits | None
     adapters, problems, printed = _collect(looked, console) if files else (_shipped(), [], {})
     planned = sum(len(planned_checks(adapter, plan)) for adapter in adapters)
     if cluster is not None:
