@@ -10,8 +10,9 @@ import re
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from afi_properties.problem import Array
 from afi_verify.adapter import Adapter
@@ -26,6 +27,7 @@ from afi_verify.planning import Check, Plan, all_checks_that_run, make_plan, pla
 from afi_verify.profiles import DEFAULT_PROFILE
 from afi_verify.results import AdapterResult, CheckResult, Problem, Results, Verdict, write_results
 from afi_verify.stand_in import StandIn
+from afi_verify.worker_handle import Worker
 
 Event = tuple[Check, CheckResult | None, float, str]
 """A check, its result (``None``: it begins), the seconds that it took and what it printed, where that is known."""
@@ -153,12 +155,14 @@ def run_plan(
     limits: Limits | None = None,
     journal: Journal | None = None,
     cluster: str | None = None,
+    ready: Mapping[str, Worker] = MappingProxyType({}),
 ) -> Results:
     """Run every check that ``plan`` makes of ``adapters``; ``problems`` are what was unusable before.
 
     With ``limits``, or more than one of ``jobs``, checks run on so many worker processes; the results are the same, but
     that a check whose process dies is an ``error``. Else they run in this process. What the ``journal`` knows does not
     run again; what is found is written into it. ``cluster``: the address of a dask scheduler, to run them there.
+    ``ready``: worker processes that have imported a file, by file; whoever started them closes them.
 
     Raises
     ------
@@ -187,7 +191,7 @@ def run_plan(
             if listener is not None:
                 listener(check, results[check.id])
     ordered = [check for check in ordered if check.id not in results]
-    with contextlib.closing(_run(plan, adapters, ordered, jobs, limits, cluster)) as events:
+    with contextlib.closing(_run(plan, adapters, ordered, jobs, limits, cluster, ready)) as events:
         for check, result, took, printed in events:
             if listener is not None:
                 listener(check, result)
@@ -237,6 +241,7 @@ def _run(
     jobs: int,
     limits: Limits | None,
     cluster: str | None,
+    ready: Mapping[str, Worker],
 ) -> Generator[Event, None, None]:
     """Yield each check as it begins and as it ends."""
     if jobs == 1 and limits is None and cluster is None:
@@ -260,7 +265,7 @@ def _run(
     elif is_configured():
         running = run_elsewhere(plan, adapters, runnable, jobs, limits, contextlib.nullcontext())
     else:
-        running = run_on_workers(plan, adapters, runnable, jobs, limits)
+        running = run_on_workers(plan, adapters, runnable, jobs, limits, ready)
     with contextlib.closing(running) as events:
         for check, outcome, took, printed in events:
             if not isinstance(outcome, NotSentError):

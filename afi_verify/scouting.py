@@ -1,6 +1,5 @@
 """What the files of adapters hold, found out by worker processes: this one executes no line of them."""
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,24 +20,38 @@ class Found:
     settings: list[str]  # of the process that the import changed, in words
     problem: str = ""  # why it is unusable
     output: str = ""  # what it printed, where it is
+    worker: Worker | None = None  # which has imported it; whoever gets this closes it
 
 
-def scout(files: Sequence[str], limits: Limits, at_once: int) -> Iterator[Found]:
-    """Import each file in a process of its own, so many ``at_once``; yield what there is, in their order."""
-    scouts: set[Worker] = set()
+def scout(files: Sequence[str], limits: Limits, at_once: int, keep: int = 0) -> Iterator[Found]:
+    """Import each file in a process of its own, so many ``at_once``; yield what there is, in their order.
+
+    Of the processes of files that are usable the first ones are left, at most so many as to ``keep``.
+    """
+    scouts: list[Worker] = []
 
     def look(file: str) -> Found:
-        with contextlib.closing(Worker(limits)) as worker:
-            scouts.add(worker)
-            return look_into(file, worker)
+        worker = Worker(limits)
+        scouts.append(worker)
+        found = look_into(file, worker)
+        if found.adapters:
+            return dataclasses.replace(found, worker=worker)
+        worker.close()
+        return found
 
     with ThreadPoolExecutor(max_workers=at_once) as threads:
         try:
-            yield from threads.map(look, files)
-        finally:  # also when the caller is interrupted
+            for found in threads.map(look, files):
+                keep -= found.worker is not None
+                if found.worker is not None and keep < 0:
+                    found.worker.close()
+                    found = dataclasses.replace(found, worker=None)
+                yield found
+        except BaseException:  # the caller is interrupted, for one
             threads.shutdown(wait=False, cancel_futures=True)
             for worker in scouts:
                 worker.kill()
+            raise
 
 
 def look_into(file: str, worker: Worker) -> Found:

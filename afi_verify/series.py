@@ -36,7 +36,7 @@ class Series:
     folder
         Where the process runs; that of this one when left out.
     start
-        Starts a process.
+        Gives a process for a file of adapters, which it may have imported.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Series:
         parcels: Parcels,
         limits: Limits,
         folder: str | None = None,
-        start: Callable[[Limits, str | None], Worker] = Worker,
+        start: Callable[[str], Worker] | None = None,
     ) -> None:
-        self._plan, self._parcels, self._limits, self._folder = plan, parcels, limits, folder
-        self._start = start
+        self._plan, self._parcels = plan, parcels
+        self._start = start or (lambda _: Worker(limits, folder))
         self._worker: Worker | None = None
         self._source = ""
         self._loaded: set[int] = set()
@@ -85,7 +85,7 @@ class Series:
                 self.close()
             if self._worker is None:
                 self._loaded.clear()
-                self._worker = self._start(self._limits, self._folder)
+                self._worker = self._start(parcel.source)
                 self._worker.request("set_up", self._plan, [parcel.content for parcel in self._parcels])
                 self._source = parcel.source
             if position not in self._loaded:

@@ -20,6 +20,7 @@ from afi_verify.planning import Plan, planned_checks
 from afi_verify.results import Problem, Results, Verdict
 from afi_verify.runner import Report, run_plan
 from afi_verify.scouting import Found, scout
+from afi_verify.worker_handle import Worker
 
 
 def run_session(
@@ -55,21 +56,25 @@ def run_session(
         raise UnusableError("--resume goes on with a run that was writing a report: give its folder, --report DIR.")
     at_once = min(at_most(), len(files)) or 1
     to_import = limits_of(plan.profile.name, at_once, timeout, memory)
-    looked = scout(files, to_import, at_once) if isolated else map(_look_here, files)
+    keep = at_once if isolated and cluster is None else 0  # of their processes, for the checks
+    looked = scout(files, to_import, at_once, keep) if isolated else map(_look_here, files)
     limits: Limits | None
-    adapters, problems, printed = _collect(looked, console) if files else (_shipped(), [], {})
-    planned = sum(len(planned_checks(adapter, plan)) for adapter in adapters)
-    if cluster is not None:
-        from afi_verify.cluster import slots
-
-        jobs = slots(cluster)
-        limits = limits_of(plan.profile.name, jobs, timeout, memory)
-    elif isolated:
-        jobs = usual_jobs(plan, adapters) if jobs is None else jobs
-        limits = limits_of(plan.profile.name, jobs, timeout, memory)
-    else:
-        jobs, limits = 1, None
     with contextlib.ExitStack() as stack:
+        seen = _collect(looked, console) if files else _Seen(_shipped())
+        for worker in seen.ready.values():
+            stack.callback(worker.close)
+        adapters = seen.adapters
+        planned = sum(len(planned_checks(adapter, plan)) for adapter in adapters)
+        if cluster is not None:
+            from afi_verify.cluster import slots
+
+            jobs = slots(cluster)
+            limits = limits_of(plan.profile.name, jobs, timeout, memory)
+        elif isolated:
+            jobs = usual_jobs(plan, adapters) if jobs is None else jobs
+            limits = limits_of(plan.profile.name, jobs, timeout, memory)
+        else:
+            jobs, limits = 1, None
         journal = None
         if report is not None:
             journal = stack.enter_context(open_journal(report, plan, adapters, resume=resume))
@@ -78,18 +83,19 @@ def run_session(
                 plan,
                 adapters,
                 strict=strict,
-                problems=problems,
+                problems=seen.problems,
                 listener=listener,
                 jobs=jobs,
                 limits=limits,
                 journal=journal,
                 cluster=cluster,
+                ready=seen.ready,
             )
         if adapters and all(check.verdict is Verdict.NOT_PROVIDED for check in results.checks):
             nothing = Problem("", "Nothing was verified: no adapter provides a role that was asked for, on such data.")
             console.problem(nothing.message)
             results = dataclasses.replace(results, problems=(*results.problems, nothing))
-        results = dataclasses.replace(results, output=printed | results.output)
+        results = dataclasses.replace(results, output=seen.printed | results.output)
         console.summary(results)
         if report is not None and journal is not None:
             _write(results, report)
@@ -142,29 +148,42 @@ def _look_here(file: str) -> Found:
     return Found(file, adapters, [])
 
 
-def _collect(looked: Iterable[Found], console: Console) -> tuple[list[Adapter], list[Problem], dict[str, str]]:
-    """Return the adapters, which files are unusable, and what those printed, by file; say it."""
-    adapters: list[Adapter] = []
-    problems, printed = [], {}
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """What the files hold."""
+
+    adapters: list[Adapter]
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+    printed: dict[str, str] = dataclasses.field(default_factory=dict)  # by those that are unusable
+    ready: dict[str, Worker] = dataclasses.field(default_factory=dict)  # processes that have imported a file
+
+
+def _collect(looked: Iterable[Found], console: Console) -> _Seen:
+    """Return what the files hold, and which of them are unusable; say it."""
+    seen = _Seen([])
     for found in looked:
         message = found.problem
         try:
             for adapter in found.adapters:
-                _require_new(adapter, adapters)
-                adapters.append(adapter)
+                _require_new(adapter, seen.adapters)
+                seen.adapters.append(adapter)
         except UnusableError as error:
             message = str(error)
         if message:
-            problems.append(Problem(found.file, message))
+            seen.problems.append(Problem(found.file, message))
             console.problem(message, found.output)
         if message and found.output:
-            printed[found.file] = found.output
+            seen.printed[found.file] = found.output
+        if found.worker is not None and found.file not in seen.ready:
+            seen.ready[found.file] = found.worker
+        elif found.worker is not None:
+            found.worker.close()
         if found.settings:
             console.note(
                 f"{found.file}: importing it changes {'; '.join(found.settings)}. Its own functions find it so, and "
                 "nothing else does."
             )
-    return adapters, problems, printed
+    return seen
 
 
 def _require_new(adapter: Adapter, adapters: Sequence[Adapter]) -> None:

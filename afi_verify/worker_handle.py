@@ -54,8 +54,9 @@ class Worker:
             start_new_session=True,
             cwd=folder,
         )
+        self._closed = False
         self._pid = 0  # of the worker itself; the process that we started is its guardian
-        self._limits = limits
+        self.limits = limits
         self._printed = Capture(self._process.stderr)  # type: ignore[arg-type]
         self._cause = ""
 
@@ -72,10 +73,12 @@ class Worker:
         return reply, self._printed.take(mark)
 
     def _seconds_for(self, operation: str) -> float:
-        return self._limits.seconds if operation in ("check", "replay") else self._limits.seconds_to_import
+        return self.limits.seconds if operation in ("check", "replay") else self.limits.seconds_to_import
 
     def kill(self) -> None:
         """Kill it and its children; whoever waits for its answer is told that it died."""
+        if self._closed:  # its number may be another process's by now
+            return
         children = _children(self._process.pid)
         if hasattr(os, "killpg"):
             with contextlib.suppress(OSError):
@@ -89,6 +92,7 @@ class Worker:
         """Kill it and release what belongs to it; only for the thread that asks it."""
         self.kill()
         self._process.wait()
+        self._closed = True
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError, ValueError):  # what was to be sent cannot be sent any more
                 stream.close()  # type: ignore[union-attr]
@@ -136,14 +140,14 @@ class Worker:
                 self.kill()  # children may keep the pipe open, at whose end somebody waits
                 return
             if time.monotonic() > end:
-                least = ", but for an import at least that" if seconds > self._limits.seconds else ""
-                option = f"{self._limits.option}timeout{least}"
+                least = ", but for an import at least that" if seconds > self.limits.seconds else ""
+                option = f"{self.limits.option}timeout{least}"
                 self._stop(f"It did not end within {seconds:g} s ({option}), and was stopped")
                 return
             used = _memory(self._pid or self._process.pid, children=rounds % 10 == 0)
-            if used > self._limits.memory:
-                limit = in_words(self._limits.memory)
-                self._stop(f"It used more than {limit} of memory ({self._limits.option}max-memory), and was stopped")
+            if used > self.limits.memory:
+                limit = in_words(self.limits.memory)
+                self._stop(f"It used more than {limit} of memory ({self.limits.option}max-memory), and was stopped")
                 return
 
     def _stop(self, cause: str) -> None:

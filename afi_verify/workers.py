@@ -6,7 +6,7 @@ and the next check gets a new worker.
 
 import queue
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from afi_verify.adapter import Adapter
@@ -23,7 +23,12 @@ Event = tuple[Check, CheckResult | NotSentError | None, float, str]
 
 
 def run_on_workers(
-    plan: Plan, adapters: Sequence[Adapter], checks: Sequence[Check], jobs: int, limits: Limits
+    plan: Plan,
+    adapters: Sequence[Adapter],
+    checks: Sequence[Check],
+    jobs: int,
+    limits: Limits,
+    ready: Mapping[str, Worker],
 ) -> Generator[Event, None, None]:
     """Run ``checks`` on ``jobs`` processes; yield each as it begins and as it ends, in the order of events.
 
@@ -33,9 +38,10 @@ def run_on_workers(
     Checks of one role and one precision run on one worker in the order given: they share the truths that are known,
     and a function that keeps state between calls sees the same calls whatever the number of workers.
 
-    What importing an adapter's file does to a process stays in it: a worker imports one file only.
+    What importing an adapter's file does to a process stays in it: a worker imports one file only. Those that are
+    ``ready`` have imported theirs.
     """
-    run = _Run(plan, adapters, limits)
+    run = _Run(plan, adapters, limits, ready)
     run.groups.extend(groups_of(checks))
     threads = [threading.Thread(target=run.work, daemon=True) for _ in range(min(jobs, len(run.groups)))]
     for thread in threads:
@@ -65,12 +71,13 @@ def groups_of(checks: Sequence[Check]) -> list[list[Check]]:
 class _Run:
     """What the threads share."""
 
-    def __init__(self, plan: Plan, adapters: Sequence[Adapter], limits: Limits) -> None:
+    def __init__(self, plan: Plan, adapters: Sequence[Adapter], limits: Limits, ready: Mapping[str, Worker]) -> None:
         self.groups: list[list[Check]] = []
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._plan, self._limits = plan, limits
         self._parcels = pack_all(adapters)
         self._positions = {adapter: position for position, adapter in enumerate(adapters)}
+        self._ready = dict(ready)
         self._workers: set[Worker] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -105,10 +112,11 @@ class _Run:
             of_file = (number for number, group in enumerate(self.groups) if group[0].adapter.source == source)
             return self.groups.pop(next(of_file, 0)) if self.groups else []
 
-    def _start(self, limits: Limits, folder: str | None) -> Worker:
+    def _start(self, source: str) -> Worker:
         with self._lock:
             if self._stopped:
                 raise DiedError("The run was stopped.")
-            worker = Worker(limits, folder)
+            worker = self._ready.pop(source, None) or Worker(self._limits)
+            worker.limits = self._limits
             self._workers.add(worker)
         return worker
