@@ -11,9 +11,11 @@ from typing import Any
 from markupsafe import Markup
 
 from afi_verify.report import overview
-from afi_verify.report.page import content_policy, make_environment, read_asset
+from afi_verify.report.page import content_policy, make_environment, read_asset, read_scripts
 from afi_verify.report.streaming import read_results_file
-from afi_verify.results import SCHEMA
+from afi_verify.report.topics import ORDER, OTHERS, RUNS, topic_of
+from afi_verify.report.wording import count, plural
+from afi_verify.results import SCHEMA, Results, Verdict, count_verdicts
 
 UNREAD = "results.json cannot be read"
 
@@ -31,6 +33,8 @@ class Entry:
     name: str
     answer: str
     tone: str  # that of its headline; "error" where it could not be read
+    topic: str = OTHERS
+    facts: str = ""  # its key numbers, where the answer has not got them
 
 
 def write_landing(folder: Path) -> tuple[Entry, ...]:
@@ -65,14 +69,18 @@ def write_landing(folder: Path) -> tuple[Entry, ...]:
 
 
 def render_landing(entries: Sequence[Entry]) -> str:
-    """Render the landing page, what is not right first."""
-    style = read_asset("report.css")
+    """Render the landing page, by topic; in each, what is not right first."""
+    style, script = read_asset("report.css"), read_scripts("page.js", "landing.js")
     order = {tone: place for place, tone in enumerate(("fail", "error", "undecided", "inaccurate", "vacuous"))}
+    entries = sorted(entries, key=lambda entry: (order.get(entry.tone, len(order)), entry.folder))
     template = make_environment().get_template("landing.html.jinja")
     return template.render(
-        entries=sorted(entries, key=lambda entry: (order.get(entry.tone, len(order)), entry.folder)),
+        entries=entries,
+        topics=[(topic, some) for topic in ORDER if (some := [entry for entry in entries if entry.topic == topic])],
+        wrong=sum(entry.tone in order for entry in entries),
+        script=Markup(script),  # noqa: S704 - the package's own file
         style=Markup(style),  # noqa: S704 - the package's own file
-        policy=content_policy(style, []),
+        policy=content_policy(style, [script]),
         mark=Markup(_MARK),  # noqa: S704 - the package's own text
     )
 
@@ -105,13 +113,21 @@ def _read_entry(page: Path) -> Entry:
     try:
         if not results.is_file():
             return _from_headline(page)
-        if schema_of(results) == SCHEMA:
-            found = overview.headline(read_results_file(results))
-            return Entry(folder, "Accuracy report", found.answer, str(found.tone).replace(" ", "-"))
+        schema = schema_of(results)
+        if schema == SCHEMA:
+            return _from_run(folder, read_results_file(results))
         about = json.loads(results.read_text(encoding="utf-8")).get("page")
     except (ValueError, AttributeError) as error:
         return Entry(folder, folder, f"{UNREAD}: {error}", "error")
-    return _from_study(folder, about) or _from_headline(page)
+    return dataclasses.replace(_from_study(folder, about) or _from_headline(page), topic=topic_of(schema))
+
+
+def _from_run(folder: str, results: Results) -> Entry:
+    found, counts = overview.headline(results), count_verdicts(results.checks)
+    verdicts = [f"{count(counts[verdict])} {verdict}" for verdict in Verdict if counts[verdict]]
+    adapters = plural(len({adapter.name for adapter in results.adapters}), "adapter")
+    facts = f"{adapters}; {', '.join(verdicts)}; profile {results.profile}, seed {results.seed}."
+    return Entry(folder, f"Accuracy: {folder}", found.answer, str(found.tone).replace(" ", "-"), RUNS, facts)
 
 
 def schema_of(results: Path) -> str | None:

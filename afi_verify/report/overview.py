@@ -125,9 +125,8 @@ def _next(results: Results, first: Sequence[tuple[str, CheckResult]]) -> Card:
     known = sum(check.known_failure is not None for check in results.checks)
     if first:
         anchor, check = first[0]
-        what = f"{check.role} · {check.claim}"
-        why = f"The answer {check.diagnosis}." if check.diagnosis else f"{check.verdict.value.capitalize()}."
-        return Card(question, f"Look at {what}", why, check.verdict.value.replace(" ", "-"), anchor)
+        why = f"the answer {check.diagnosis}." if check.diagnosis else f"{check.verdict.value}."
+        return Card(question, f"Look at {check.role}", f"{check.claim}: {why}", anchor=anchor)
     wider = {"quick": "ci", "ci": "deep"}.get(results.profile)
     more = f"For more cases: --profile {wider}." if wider else "There is no larger profile than this."
     if results.problems:

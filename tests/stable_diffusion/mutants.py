@@ -318,7 +318,7 @@ def write_table(folder: Path) -> None:
         command=f"python -m tests.stable_diffusion.mutants {folder}",
         environment=environment(),
     )
-    write_study(study, document, folder)
+    write_study(study, {"schema": "afi-verify/sd-mutants/1", "caught": document}, folder)
 
 
 if __name__ == "__main__":
