@@ -2,30 +2,49 @@
 
 import argparse
 import sys
+import time
 
-from tests.diagnosis.held_out import HELD_OUT
-from tests.diagnosis.measure import name_faults
+from tests.diagnosis.measure import Named, name_faults
+from tests.diagnosis.registry import MODULES, collect
 
 
 def main() -> int:
     """Print what is named for each, and the rates."""
     parser = argparse.ArgumentParser(prog="python -m tests.diagnosis", description=__doc__)
+    parser.add_argument("--set", choices=[*MODULES, "all"], default="all", help="which wrong ones (default: all)")
+    parser.add_argument("--dtype", choices=["float64", "float32"], action="append", help="default: both")
     parser.add_argument("--profile", default="ci", help="cases per check (default: ci)")
     parser.add_argument("--seed", type=int, default=0, help="of the cases (default: 0)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="only those whose name contains one of these")
     options = parser.parse_args()
-    named = []
-    for one in name_faults(HELD_OUT, profile=options.profile, seed=options.seed):
-        named.append(one)
-        mark = "fault " if one.exact else "family" if one.family else "other " if one.fault else "none  "
-        words = f"{mark} {one.animal.name}: {one.animal.fault}; named: {one.fault}: {one.diagnosis}"
-        sys.stdout.write(f"{words} ({one.verdict})\n")
-        sys.stdout.flush()
-    exact, family = sum(one.exact for one in named), sum(one.family for one in named)
-    wrong = sum(one.fault is not None and not one.family for one in named)
-    sys.stdout.write(
-        f"names the fault: {exact} of {len(named)}; names its family: {family}; names another family: {wrong}\n"
-    )
+    dtypes = options.dtype or ["float64", "float32"]
+    for which in MODULES if options.set == "all" else [options.set]:
+        animals = [a for a in collect(which) if not options.only or any(part in a.name for part in options.only)]
+        named: list[Named] = []
+        before = time.perf_counter()
+        for one in name_faults(animals, profile=options.profile, seed=options.seed, dtypes=dtypes):
+            named.append(one)
+            mark = "fault " if one.exact else "family" if one.family else "other " if one.fault else "none  "
+            size = "x".join(map(str, one.size)) if one.size else "-"
+            seconds, before = time.perf_counter() - before, time.perf_counter()
+            sys.stdout.write(
+                f"{mark} {one.dtype} {one.animal.name}: {one.animal.fault}; named: {one.fault}: {one.diagnosis}"
+                f" ({one.verdict}, {size}, {seconds:.1f} s)\n"
+            )
+            sys.stdout.flush()
+        for dtype in dtypes:
+            sys.stdout.write(f"{which}, {dtype}: {rates([one for one in named if one.dtype == dtype])}\n")
     return 0
+
+
+def rates(named: list[Named]) -> str:
+    """How many of them are named rightly."""
+    exact, family, small = (sum(getattr(one, a) for one in named) for a in ("exact", "family", "small"))
+    wrong = sum(one.fault is not None and not one.family for one in named)
+    return (
+        f"of {len(named)} the fault of {exact} is named, the family of {family}, another family for {wrong}, nothing "
+        f"for {len(named) - family - wrong}; the simplest counterexample of {small} has N <= 3 and d <= 3"
+    )
 
 
 if __name__ == "__main__":

@@ -4,17 +4,12 @@ The zoo (``tests/zoo``) is what the diagnosis was developed on, so its rates the
 before, and looked at only to measure: nothing in ``afi_properties.diagnosis`` may be changed for one of them alone.
 """
 
-import dataclasses
-import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
-
 import numpy as np
 import torch
 from torch.func import jacrev, jvp, vmap
 
 from afi_properties.diagnosis import Fault
-from afi_verify import Adapter
+from tests.diagnosis.registry import HeldOut, wrong
 from tests.zoo.building_blocks import (
     centred,
     column,
@@ -32,47 +27,7 @@ from tests.zoo.building_blocks import (
     variance,
 )
 
-
-@dataclasses.dataclass(frozen=True)
-class HeldOut:
-    """A wrong implementation and the fault that a diagnosis should name."""
-
-    role: str
-    function: Callable[..., Any]
-    fault: Fault
-    backend: str = "numpy"
-    dtype: str = "float64"
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """The sin, after the role."""
-        return f"{self.role}/{self.function.__name__}"
-
-    @property
-    def family(self) -> str:
-        """The family of data that it asks for."""
-        function = self.function() if inspect.isclass(self.function) else self.function
-        return "gaussian-mixture" if "means" in inspect.signature(function).parameters else "dirac"
-
-    def adapter(self) -> Adapter:
-        """An adapter that provides it, as it is before its first call."""
-        adapter = Adapter(self.name, backend=self.backend, dtype=self.dtype, **self.options)
-        adapter.provides(self.role, self.function() if inspect.isclass(self.function) else self.function)
-        return adapter
-
-
-HELD_OUT: list[HeldOut] = []
-
-
-def wrong(role: str, fault: Fault, *, backend: str = "numpy", dtype: str = "float64", **options: Any) -> Any:
-    """Return a decorator that adds a function, or a class with a state, to :data:`HELD_OUT`."""
-
-    def register(function: Any) -> Any:
-        HELD_OUT.append(HeldOut(role, function, fault, backend, dtype, options))
-        return function
-
-    return register
+__all__ = ["HeldOut", "wrong"]
 
 
 def _fisher(x, alpha, sigma, covariances):

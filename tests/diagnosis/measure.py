@@ -1,25 +1,28 @@
 """How often the diagnosis names the fault, or its family, of wrong implementations that it was not made for."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from afi_properties.diagnosis import Fault
 from afi_verify.checks import conclude, look_for_faults
 from afi_verify.conditions import fixed_conditions
 from afi_verify.examination import Finding, Kind
 from afi_verify.planning import make_plan, planned_checks
-from tests.diagnosis.held_out import HeldOut
+from tests.diagnosis.registry import HeldOut
 from tests.zoo.matrix import CASES_FOR_A_DIAGNOSIS
 
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-    """What was named for one of them; ``fault`` is ``None`` where nothing was."""
+    """What was named for one of them in one precision; ``fault`` is ``None`` where nothing was."""
 
     animal: HeldOut
+    dtype: str
     verdict: str
     fault: Fault | None
     diagnosis: str
+    size: tuple[int, int] | None
+    """N and d of the simplest counterexample."""
 
     @property
     def exact(self) -> bool:
@@ -28,21 +31,31 @@ class Named:
 
     @property
     def family(self) -> bool:
-        """Whether its family is."""
-        return self.fault is not None and self.fault.family is self.animal.fault.family
+        """Whether its family is one of the right ones."""
+        right = {self.animal.fault.family, *self.animal.others}
+        return self.fault is not None and self.fault.family in right
+
+    @property
+    def small(self) -> bool:
+        """Whether the simplest counterexample has at most three atoms in at most three dimensions."""
+        return self.size is not None and max(self.size) <= 3
 
 
-def name_faults(animals: Sequence[HeldOut], *, profile: str = "ci", seed: int = 0) -> Iterator[Named]:
+def name_faults(
+    animals: Iterable[HeldOut], *, profile: str = "ci", seed: int = 0, dtypes: Iterable[str] = ("float64", "float32")
+) -> Iterator[Named]:
     """Run the drawn check of each one's role until some cases are there, and ask for the diagnosis."""
     for animal in animals:
-        plan = make_plan(
-            profile=profile, seed=seed, scenarios=[animal.family], roles=[animal.role], data=None, weights=None
-        )
-        check = next(c for c in planned_checks(animal.adapter(), plan) if c.scenario == animal.family)
-        with fixed_conditions():
-            result = conclude(check, plan, look_for_faults(check, plan, _Enough()))
-        fault = Fault(result.fault) if result.fault else None
-        yield Named(animal, result.verdict.value, fault, result.diagnosis)
+        for dtype in (dtype for dtype in dtypes if dtype in animal.dtypes):
+            plan = make_plan(
+                profile=profile, seed=seed, scenarios=[animal.family], roles=[animal.role], data=None, weights=None
+            )
+            check = next(c for c in planned_checks(animal.adapter(dtype), plan) if c.scenario == animal.family)
+            with fixed_conditions():
+                result = conclude(check, plan, look_for_faults(check, plan, _Enough()))
+            fault, least = Fault(result.fault) if result.fault else None, result.simplest
+            size = (least.atoms, least.dimension) if least else None
+            yield Named(animal, dtype, result.verdict.value, fault, result.diagnosis, size)
 
 
 class _Enough:
