@@ -19,6 +19,9 @@ from afi_verify.roughness import changes_of_deviation
 
 LOWER = ("float32", "bfloat16", "float16")
 
+WIDELY = 0.5
+"""Share of the cases that a lower precision spoils at least: it is one at every noise level."""
+
 
 def diagnose(subject: Subject, findings: Sequence[Finding]) -> Explanation | None:
     """Return what explains the findings of a check that are not right, or ``None``.
@@ -35,14 +38,15 @@ def diagnose(subject: Subject, findings: Sequence[Finding]) -> Explanation | Non
     exhibits = [_exhibit(subject, f) for f in findings]
     answered = sorted((f for f in bad if f.answer is not None), key=lambda f: _size(f.problem))
     merely_inaccurate = max(f.kind for f in bad) is Kind.INACCURATE
+    widely = len(bad) > WIDELY * len(findings)
     searches: tuple[Callable[[], Explanation | None], ...] = (
         lambda: find_state(subject, answered),
         lambda: explain(exhibits) if answered else None,
-        lambda: _lost_digits(subject, answered) if merely_inaccurate else None,
+        lambda: _lost_digits(subject, answered, widely) if merely_inaccurate else None,
         lambda: find_flag(exhibits, wrong),
         lambda: find_behaviour(subject, answered),
         lambda: find_covariances(subject, answered),
-        lambda: _lost_digits(subject, answered),
+        lambda: _lost_digits(subject, answered, widely),
         lambda: find_threshold(exhibits, wrong),
         lambda: find_part(subject, answered, mostly_wrong=len(bad) > MOSTLY * len(findings)),
         lambda: find_direction(exhibits) if answered else None,
@@ -81,13 +85,13 @@ def _size(problem: Problem) -> int:
     return problem.batch * problem.atoms * problem.dimension
 
 
-def _lost_digits(subject: Subject, answered: Sequence[Finding]) -> Explanation | None:
+def _lost_digits(subject: Subject, answered: Sequence[Finding], widely: bool) -> Explanation | None:
     """Tell rounding from a formula: by how much the deviation itself changes when the point hardly does.
 
     The deviation of a wrong formula is as smooth as the formula; that of rounding is another one for each point.
     """
     tried = answered[: 3 * MOST_PROBED]
-    for name in LOWER:
+    for name in LOWER if widely else ():
         unit = PRECISIONS[name].unit_roundoff
         if unit <= PRECISIONS[subject.dtype].unit_roundoff:
             continue

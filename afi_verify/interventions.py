@@ -5,7 +5,7 @@ multiples of the identity no transpose can. What is right there and wrong elsewh
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -39,9 +39,15 @@ def find_part(subject: Subject, answered: Sequence[Finding], mostly_wrong: bool)
 
 
 def find_covariances(subject: Subject, answered: Sequence[Finding]) -> Explanation | None:
-    """Tell whether nothing but the shape of a mixture's covariances is mistaken."""
+    """Tell whether nothing but what a mixture's covariances differ by is mistaken."""
     if becomes_right(subject, answered, _isotropic):
         words = "is right where the components' covariances are multiples of the identity"
+        return Explanation(Fault.COVARIANCES, words)
+    if becomes_right(subject, answered, _of_one_volume):
+        words = "is right where the components' covariances have the same eigenvalues: look at their log-determinants"
+        return Explanation(Fault.LOG_DETERMINANT, words)
+    if becomes_right(subject, answered, _of_one_covariance):
+        words = "is right where the components have one covariance, and wrong where theirs differ"
         return Explanation(Fault.COVARIANCES, words)
     return None
 
@@ -120,12 +126,32 @@ def _first_two(problem: Problem) -> Array | None:
 
 
 def _isotropic(finding: Finding) -> Problem | None:
+    d = finding.problem.dimension
+    return _with_covariances(finding, lambda c: np.trace(c, axis1=1, axis2=2)[:, None, None] / d * np.eye(d))
+
+
+def _of_one_covariance(finding: Finding) -> Problem | None:
+    return _with_covariances(finding, lambda c: np.broadcast_to(c[0], c.shape).copy())
+
+
+def _of_one_volume(finding: Finding) -> Problem | None:
+    """Return the problem with the first component's covariance for all, its axes in other orders and directions."""
+
+    def turned(covariances: Array) -> Array:
+        eigenvalues = np.linalg.eigvalsh(covariances[0])
+        axes = np.linalg.eigh(covariances)[1]
+        made = np.asarray((axes * eigenvalues) @ axes.swapaxes(1, 2))
+        return (made + made.swapaxes(1, 2)) / 2
+
+    return _with_covariances(finding, turned) if finding.problem.dimension > 1 else None
+
+
+def _with_covariances(finding: Finding, change: Callable[[Array], Array]) -> Problem | None:
     problem = finding.problem
-    if "covariances" not in problem.values or problem.dimension == 1:
+    if "covariances" not in problem.values:
         return None
     covariances = problem.values["covariances"]
-    variances = np.trace(covariances, axis1=1, axis2=2)[:, None, None] / problem.dimension
-    changed = variances * np.eye(problem.dimension)
-    if np.array_equal(changed, covariances):
+    changed = change(covariances)
+    if np.allclose(changed, covariances):
         return None
     return dataclasses.replace(problem, values={**problem.values, "covariances": changed}, id=None)

@@ -1,6 +1,7 @@
 """One case as evidence: what was handed over, what came back, and what is true."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -15,6 +16,10 @@ EXPLAINED = 1e-3
 
 TELLING = 100.0
 """An answer supports a formula if the formula explains all but a hundredth of a deviation that is no rounding."""
+
+
+SUPPORTING = 4
+"""Fewer points agree with some formula by chance, where rounding is a part of their deviation."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,11 +51,15 @@ class Exhibit:
         """How many numbers a formula has to work through."""
         return int(self.inputs.x.size * self.problem.atoms)
 
+    @functools.cached_property
+    def _true_size(self) -> Array:
+        return norms(self.truth.answer)
+
     def rounding(self, candidate: Array) -> Array:
         """Return the deviation from ``candidate`` (B, ...) that is no more than rounding, shape (B,)."""
-        size, true_size = norms(candidate), norms(self.truth.answer)
+        size = norms(candidate)
         with np.errstate(all="ignore"):
-            stretched = self.truth.attainable * np.maximum(1, np.nan_to_num(size / true_size, nan=1, posinf=1))
+            stretched = self.truth.attainable * np.maximum(1, np.nan_to_num(size / self._true_size, nan=1, posinf=1))
         return np.asarray(LIMIT * (stretched + self.precision.unit_roundoff * size))
 
     def nearly(self, candidate: Array) -> bool:
@@ -77,25 +86,44 @@ class Exhibit:
             rounding = self.rounding(candidate) + slack
             left = np.where(np.isnan(left), np.inf, left)
             explained = left <= np.maximum(rounding, EXPLAINED * self.deviation)
-            close = np.maximum(left, rounding)
-            telling = self.wrong & explained & (self.deviation > TELLING * close)
+            telling, supporting = (
+                self.wrong & explained & (self.deviation > TELLING * np.maximum(left, least))
+                for least in (rounding, rounding / LIMIT)
+            )
         wrong, right = self.wrong, self.usable & ~self.wrong
         return Fit(
             explained=int((wrong & explained).sum()),
             missed=int((wrong & ~explained).sum()),
             contradicted=int((right & ~explained).sum()),
             telling=int(telling.sum()),
+            supporting=int(supporting.sum()),
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """Numbers of points: wrong ones that a formula explains or misses, right ones that it contradicts."""
+    """Numbers of points: wrong ones that a formula explains or misses, right ones that it contradicts.
+
+    Of the wrong ones, ``telling`` are those that it explains to a hundredth although rounding could be as much as ever
+    passes, ``supporting`` those where it leaves a hundredth, with rounding as it usually is.
+    """
 
     explained: int = 0
     missed: int = 0
     contradicted: int = 0
     telling: int = 0
+    supporting: int = 0
+
+    @property
+    def convinces(self) -> bool:
+        """Whether so many points agree with the formula that chance is excluded."""
+        return self.telling > 0 or self.supporting >= SUPPORTING
 
     def __add__(self, other: "Fit") -> "Fit":
-        return Fit(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+        return Fit(
+            self.explained + other.explained,
+            self.missed + other.missed,
+            self.contradicted + other.contradicted,
+            self.telling + other.telling,
+            self.supporting + other.supporting,
+        )

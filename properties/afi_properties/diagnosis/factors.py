@@ -59,6 +59,12 @@ class Coefficients:
     values: Array
     tolerances: Array  # how far a factor may be from them
     logs: Array  # (P, 6): logarithms of alpha, sigma, d, N, B, N/(N-1)
+    is_telling: bool = True  # whether a factor is more than a fit to rounding
+
+    @property
+    def are_one(self) -> bool:
+        """Whether the factor 1, the truth, is within all tolerances."""
+        return bool((np.abs(self.values - 1) <= self.tolerances).all())
 
     @property
     def telling(self) -> "Coefficients":
@@ -70,8 +76,8 @@ class Coefficients:
 def find_factor(coefficients: Coefficients) -> Factor | None:
     """Return the simplest factor within the tolerances of all coefficients, or ``None``; never the factor 1."""
     values, tolerances = coefficients.values, coefficients.tolerances
-    if (np.abs(values - 1) <= tolerances).all():
-        return None  # the factor 1 is the truth
+    if coefficients.are_one:
+        return None
     if (np.abs(values) <= tolerances).all():
         return Factor(0.0)
     if not np.isfinite(values).all():

@@ -13,6 +13,7 @@ from afi_properties.diagnosis.factors import Coefficients, Factor, find_factor
 from afi_properties.diagnosis.hypotheses import Hypothesis, all_hypotheses
 from afi_properties.diagnosis.hypotheses.hypothesis import NotTriedError, Predict, Rounded
 from afi_properties.diagnosis.hypotheses.predictions import QUANTITIES
+from afi_properties.diagnosis.named import fault_named
 from afi_properties.diagnosis.terms import IDENTITY, WHOLE, Term, extra_terms_of, terms_of
 from afi_properties.inputs import Inputs
 from afi_properties.judgement import LIMIT, norms
@@ -31,13 +32,50 @@ MOST_SKIPPED = 6
 """A formula that has no answer for the first so many cases is not tried on the others; one that has none for some must
 explain as many."""
 
+FEW_EXHIBITS = 8
+"""The first so many rule out most factors."""
+
 LARGEST_EXHIBIT = 20_000
 """Most numbers (B times N times d) of a case that formulas are tried on, if there are smaller ones."""
 
 
+MOST_WORK = 1_000_000_000
+"""Numbers that formulas work through before the search is given up: some ten seconds."""
+
+LEAST_WORK = 10_000
+"""Of a formula, however small the case."""
+
+
+class _GivenUpError(Exception):
+    """Raised when a search has cost too much: where there are many atoms in many dimensions, every formula is slow."""
+
+
+class _Exhibits(list[Exhibit]):
+    """Those that formulas are tried on, and how much work that may still be."""
+
+    def __init__(self, exhibits: Sequence[Exhibit]) -> None:
+        super().__init__(exhibits)
+        self._left = MOST_WORK
+
+    def pay(self, exhibit: Exhibit) -> None:
+        """Count one formula on one exhibit."""
+        self._left -= max(exhibit.size, LEAST_WORK)
+        if self._left < 0:
+            raise _GivenUpError
+
+
 def explain(exhibits: Sequence[Exhibit]) -> Explanation | None:
-    """Return the formula that accounts for all answers of one check's cases; ``None`` if none does."""
-    chosen = _chosen(exhibits)
+    """Return the formula that accounts for all answers of one check's cases; ``None`` if none does.
+
+    The work is bounded, and counted, so that the same exhibits get the same answer on any machine.
+    """
+    try:
+        return _explain(_Exhibits(_chosen(exhibits)))
+    except _GivenUpError:
+        return None
+
+
+def _explain(chosen: _Exhibits) -> Explanation | None:
     if any(e.wrong.any() for e in chosen):
         for search in (
             _named_formulas,
@@ -73,12 +111,13 @@ def _chosen(exhibits: Sequence[Exhibit]) -> list[Exhibit]:
     return bad + right[:: max(1, len(right) // MOST_EXHIBITS)][:MOST_EXHIBITS]
 
 
-def _accounts_for(exhibits: Sequence[Exhibit], predict: Predict) -> bool:
+def _accounts_for(exhibits: _Exhibits, predict: Predict) -> bool:
     """Whether a formula explains every wrong answer and contradicts no right one."""
     total = Fit()
     tried = skipped = 0
     with np.errstate(all="ignore"):
         for exhibit in exhibits:
+            exhibits.pay(exhibit)
             try:
                 fit = _fit(exhibit, predict)
             except NotTriedError:
@@ -92,7 +131,7 @@ def _accounts_for(exhibits: Sequence[Exhibit], predict: Predict) -> bool:
             total += fit
             if total.missed or total.contradicted:
                 return False
-    return total.telling > 0 and tried >= min(skipped, MOST_SKIPPED)
+    return total.convinces and tried >= min(skipped, MOST_SKIPPED)
 
 
 def _fit(exhibit: Exhibit, predict: Predict) -> Fit:
@@ -112,11 +151,11 @@ def _fit(exhibit: Exhibit, predict: Predict) -> Fit:
     return exhibit.fit(candidate, slack=LIMIT * spread)
 
 
-def _first(exhibits: Sequence[Exhibit], hypotheses: Iterator[Hypothesis]) -> Explanation | None:
+def _first(exhibits: _Exhibits, hypotheses: Iterator[Hypothesis]) -> Explanation | None:
     return next((words for words, predict in hypotheses if _accounts_for(exhibits, predict)), None)
 
 
-def _named_formulas(exhibits: Sequence[Exhibit]) -> Explanation | None:
+def _named_formulas(exhibits: _Exhibits) -> Explanation | None:
     formulas = exhibits[0].claim.wrong.items()
     return _first(
         exhibits,
@@ -131,11 +170,11 @@ def _by_formula(name: str) -> Callable[[Exhibit], Array | None]:
     return lambda e: e.claim.wrong[name](e.inputs, e.truth.answer)
 
 
-def _other_formulas(exhibits: Sequence[Exhibit]) -> Explanation | None:
+def _other_formulas(exhibits: _Exhibits) -> Explanation | None:
     return _first(exhibits, all_hypotheses())
 
 
-def _changed_terms(exhibits: Sequence[Exhibit]) -> Explanation | None:
+def _changed_terms(exhibits: _Exhibits) -> Explanation | None:
     for name in _common(exhibits, terms_of):
         factor = _factor_of(exhibits, _term_and_rest(name))
         if factor is None:
@@ -146,7 +185,7 @@ def _changed_terms(exhibits: Sequence[Exhibit]) -> Explanation | None:
     return None
 
 
-def _two_changed_terms(exhibits: Sequence[Exhibit]) -> Explanation | None:
+def _two_changed_terms(exhibits: _Exhibits) -> Explanation | None:
     """Return a simple change of one term beside which some change of another explains all answers."""
     names = [name for name in _common(exhibits, terms_of) if name != WHOLE]
     if len({float(level) for e in exhibits for level in e.inputs.sigma}) < 4:
@@ -189,7 +228,7 @@ _SIMPLE_CHANGES: tuple[tuple[str, Fault, Callable[[Inputs], Array]], ...] = (
 )
 
 
-def _scaled_quantities(exhibits: Sequence[Exhibit]) -> Explanation | None:
+def _scaled_quantities(exhibits: _Exhibits) -> Explanation | None:
     """Return another quantity of the field, times powers of alpha and sigma, that was returned instead."""
     if exhibits[0].claim.role not in ("score", "posterior_mean"):
         return None
@@ -212,7 +251,7 @@ def _term_and_rest(name: str) -> Split:
     return split
 
 
-def _added_terms(exhibits: Sequence[Exhibit]) -> Explanation | None:
+def _added_terms(exhibits: _Exhibits) -> Explanation | None:
     for name in _common(exhibits, extra_terms_of):
         factor = _factor_of(exhibits, _extra_term(name))
         if factor is not None and factor.constant and (name == IDENTITY or 0.01 <= abs(factor.constant) <= 100):
@@ -235,12 +274,25 @@ def _named(terms: list[Term], name: str) -> Term:
     return next(term for term in terms if term.name == name)
 
 
-def _factor_of(exhibits: Sequence[Exhibit], split: Split) -> Factor | None:
+def _factor_of(exhibits: _Exhibits, split: Split) -> Factor | None:
     """Return the factor by which a term would have to be multiplied to explain all answers, or ``None``."""
+    few = exhibits[:FEW_EXHIBITS]
+    if len({float(level) for e in few for level in e.inputs.sigma}) >= 4:
+        found = _coefficients(exhibits, few, split)
+        # The first few rule out nearly all; but where they ask for the factor 1, others may ask for another.
+        if found is None or not (found.are_one or find_factor(found)):
+            return None
+    found = _coefficients(exhibits, exhibits, split)
+    return find_factor(found) if found and found.is_telling else None
+
+
+def _coefficients(paying: _Exhibits, exhibits: Sequence[Exhibit], split: Split) -> Coefficients | None:
+    """Return what a term would have to be multiplied by to explain each answer; ``None`` if nothing explains one."""
     values, tolerances, logs = [], [], []
     telling = False
     with np.errstate(all="ignore"):
         for e in exhibits:
+            paying.pay(e)
             term, rest = split(e)
             size = norms(term.value)
             flat = term.value.reshape(len(size), -1)
@@ -261,10 +313,8 @@ def _factor_of(exhibits: Sequence[Exhibit], split: Split) -> Factor | None:
             values.append(c[points])
             tolerances.append(tolerance[points])
             logs.append(_logs(e)[points])
-    if not telling:
-        return None
-    found = Coefficients(*(np.concatenate(part).astype(np.float64) for part in (values, tolerances, logs)))
-    return find_factor(found) if len(found.values) >= 2 else None
+    all_values, all_tolerances, all_logs = (np.concatenate(p).astype(np.float64) for p in (values, tolerances, logs))
+    return Coefficients(all_values, all_tolerances, all_logs, telling and len(all_values) >= 2)
 
 
 def _logs(e: Exhibit) -> Array:
@@ -283,7 +333,7 @@ def _change_of(name: str, factor: Factor) -> str:
     return f"equals the truth with {name} times {factor}"
 
 
-def _estimate(exhibits: Sequence[Exhibit]) -> Explanation | None:
+def _estimate(exhibits: _Exhibits) -> Explanation | None:
     """Tell a random estimate of a trace: exact where d = 1, as often above the truth as below otherwise."""
     if exhibits[0].claim.answer != "scalar":
         return None
@@ -295,43 +345,3 @@ def _estimate(exhibits: Sequence[Exhibit]) -> Explanation | None:
         return None
     words = "is like a random estimate of the trace: exact for d = 1, otherwise above the truth and below it"
     return Explanation(Fault.ESTIMATE, words)
-
-
-_WORDS: tuple[tuple[str, Fault], ...] = (
-    ("as printed", Fault.ONE_OVER_D),
-    ("alpha_bar", Fault.ALPHA_BAR),
-    ("alpha^2 for alpha", Fault.ALPHA_BAR),
-    ("J v for J^T v", Fault.TRANSPOSED),
-    ("J^T v for J v", Fault.TRANSPOSED),
-    ("transpose", Fault.TRANSPOSED),
-    ("symmetric part", Fault.TRANSPOSED),
-    ("sum of all entries", Fault.DIAGONAL),
-    ("row sum", Fault.DIAGONAL),
-    ("epsilon for", Fault.PREDICTION_TYPE),
-    ("prediction", Fault.PREDICTION_TYPE),
-    ("log-determinant", Fault.LOG_DETERMINANT),
-    ("unnormalised", Fault.WEIGHTS_UNNORMALISED),
-    ("not normalised", Fault.WEIGHTS_UNNORMALISED),
-    ("weights ignored", Fault.WEIGHTS_IGNORED),
-    ("ignored in the weights", Fault.WEIGHTS_IGNORED),
-    ("uniform", Fault.WEIGHTS_IGNORED),
-    ("N/(N-1)", Fault.CONSTANT),
-    ("1/d", Fault.ONE_OVER_D),
-    ("1 for d", Fault.ONE_OVER_D),
-    ("divided by d", Fault.ONE_OVER_D),
-    ("component covariances", Fault.COVARIANCES),
-    ("times d", Fault.ONE_OVER_D),
-    ("multiplied by d", Fault.ONE_OVER_D),
-    ("doubled", Fault.TERM_DOUBLED),
-    ("sign", Fault.SIGN),
-    ("sigma", Fault.POWER_OF_SIGMA),
-    ("alpha", Fault.POWER_OF_ALPHA),
-    ("noise not removed", Fault.TERM_DROPPED),
-    ("dropped", Fault.TERM_DROPPED),
-    ("ignored", Fault.TERM_DROPPED),
-)
-
-
-def fault_named(formula: str) -> Fault:
-    """Return the family of a claim's wrong formula, from the words of its name."""
-    return next((fault for words, fault in _WORDS if words in formula), Fault.CONSTANT)

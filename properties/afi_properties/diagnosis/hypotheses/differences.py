@@ -30,9 +30,9 @@ def hypotheses() -> Iterator[Hypothesis]:
     """Yield hypotheses about the step."""
     for step in (*STEPS, *MORE_STEPS):
         for unit, scale in _UNITS if step in STEPS else _UNITS[:1]:
-            for kind, difference in _KINDS:
+            for fault, kind, difference in _KINDS:
                 words = f"equals the {kind} difference with a step of {step:.3g}{unit}"
-                yield Explanation(Fault.STEP, words), _by(step, scale, difference)
+                yield Explanation(fault, words), _by(step, scale, difference)
     yield Explanation(Fault.STEP, "is the difference with a step so small that nothing is left: 0"), _nothing
 
 
@@ -56,12 +56,12 @@ def _imaginary(eps: Function, x: Array, h: Array) -> Array:
     return np.asarray(eps(x + 1j * h).imag)
 
 
-_KINDS: tuple[tuple[str, Difference], ...] = (
-    ("central", _central),
-    ("forward", _forward),
-    ("backward", _backward),
-    ("central, not halved,", _not_halved),
-    ("complex", _imaginary),
+_KINDS: tuple[tuple[Fault, str, Difference], ...] = (
+    (Fault.STEP, "central", _central),
+    (Fault.STEP, "forward", _forward),
+    (Fault.STEP, "backward", _backward),
+    (Fault.TERM_DOUBLED, "central, not halved,", _not_halved),
+    (Fault.STEP, "complex", _imaginary),
 )
 
 _UNITS: tuple[tuple[str, Callable[[Inputs], Array]], ...] = (
