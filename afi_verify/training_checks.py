@@ -105,18 +105,37 @@ def run_training_check(check: Check, plan: Plan) -> CheckResult:
     )
 
 
-def _examine(subject: Subject, problem: Problem, false_alarm: float, rng: np.random.Generator) -> _Found:
-    handed = round_problem(subject, problem)
-    inputs = make_inputs(handed.values)
-    truth = subject.claim.truth
+@dataclasses.dataclass(frozen=True, eq=False)
+class KnownRisk:
+    """What is known of a problem before anybody trains, at some points."""
+
+    explainable: float
+    at: Inputs
+    right: Array
+    mistakes: dict[str, Array]  # the optima of the wrong targets, by name, where they differ
+    margins: dict[str, float]  # excess of these over UNACCEPTABLE
+
+
+def mistakes_of(claim: Claim, inputs: Inputs, rng: np.random.Generator) -> KnownRisk:
+    """Return how far the optima of the wrong targets are from the right one."""
     # Each level has a mean of its own: a head that knows the time answers that.
-    explainable = float(truth(_points(inputs, 8 * ROWS, rng)).reshape(LEVELS, -1).var(axis=1).mean())
+    explainable = float(claim.truth(_points(inputs, 8 * ROWS, rng)).reshape(LEVELS, -1).var(axis=1).mean())
     at = _points(inputs, ROWS, rng)
-    right = truth(at)
-    wrong = {name: formula(at, right) for name, formula in subject.claim.wrong.items()}
+    right = claim.truth(at)
+    wrong = {name: formula(at, right) for name, formula in claim.wrong.items()}
     mistakes = {name: answer for name, answer in wrong.items() if answer is not None}
     scale = explainable * UNACCEPTABLE
     margins = {name: float(((answer - right) ** 2).mean()) / scale for name, answer in mistakes.items()}
+    return KnownRisk(explainable, at, right, mistakes, margins)
+
+
+def _examine(subject: Subject, problem: Problem, false_alarm: float, rng: np.random.Generator) -> _Found:
+    handed = round_problem(subject, problem)
+    inputs = make_inputs(handed.values)
+    claim = subject.claim
+    assert isinstance(claim, Claim)
+    known = mistakes_of(claim, inputs, rng)
+    explainable, margins = known.explainable, known.margins
     asked = subject.asks_for("num_steps")
     try:
         for steps in STEPS if asked else STEPS[:1]:
@@ -131,7 +150,9 @@ def _examine(subject: Subject, problem: Problem, false_alarm: float, rng: np.ran
         verdict, relative = _OUTCOMES[outcome], float(losses.mean())
         message = ""
         if verdict is not Verdict.PASS:
-            message = _message(outcome, losses, steps if asked else 0) + _likeness(head(at.x), right, mistakes)
+            message = _message(outcome, losses, steps if asked else 0) + _likeness(
+                head(known.at.x), known.right, known.mistakes
+            )
     except BrokenAnswerError as error:
         return _Found(problem, Verdict.ERROR, str(error), margins=margins)
     return _Found(problem, verdict, message, relative, margins, LEVELS * len(losses))
@@ -221,10 +242,11 @@ def _message(outcome: Outcome, losses: Array, steps: int) -> str:
     return numbers + (f" So after {steps} steps." if steps else " Train longer, if it trains for the right target.")
 
 
-def _likeness(answer: Array, right: Array, mistakes: dict[str, Array]) -> str:
-    distance = float(((answer - right) ** 2).mean())
+def _likeness(answer: Array, known: KnownRisk) -> str:
+    distance = float(((answer - known.right) ** 2).mean())
     name, nearest = min(
-        ((name, float(((answer - mistake) ** 2).mean())) for name, mistake in mistakes.items()), key=lambda one: one[1]
+        ((name, float(((answer - mistake) ** 2).mean())) for name, mistake in known.mistakes.items()),
+        key=lambda one: one[1],
     )
     if nearest > _NEAR * distance:
         return ""

@@ -16,10 +16,10 @@ from afi_properties.convergence import (
     judge_limit,
     rounding_of,
 )
-from afi_properties.judgement import LIMIT, norms
+from afi_properties.judgement import LIMIT
 from afi_properties.precision import PRECISIONS
 from afi_properties.problem import Array, Problem
-from afi_properties.trajectory import TrajectoryClaim, trajectory_of
+from afi_properties.trajectory import TrajectoryClaim, margins_of_trajectory, trajectory_of
 from afi_reference.flow import FlowResult
 from afi_verify.backends import load_backend
 from afi_verify.errors import BrokenAnswerError
@@ -28,9 +28,6 @@ from afi_verify.handing import Subject, call, round_problem
 from afi_verify.outcome import VERDICTS, acquit, result_of, weightiest
 from afi_verify.planning import Check, Plan
 from afi_verify.results import CheckResult, Counterexample
-
-_TELLING = 2.0
-"""A formula this many times the resolution away cannot pass, however its limit is estimated."""
 
 CASES_PER_ROUND = 2
 FEWEST_CASES = 6
@@ -124,13 +121,7 @@ def _known(claim_key: tuple[str, str], problem: Problem) -> _Known:
     trajectory = trajectory_of(problem)
     truth = claim.truth(trajectory)
     scale = claim.scale(trajectory, truth.value)
-    margins = {}
-    for name, formula in claim.wrong.items():
-        answer = formula(trajectory, truth.value)
-        if answer is not None:
-            distance = norms(np.asarray(answer, dtype=np.float64) - truth.value)
-            margins[name] = np.asarray(distance / (_TELLING * RESOLUTION * scale))
-    return _Known(truth, scale, margins)
+    return _Known(truth, scale, margins_of_trajectory(claim, trajectory, truth.value))
 
 
 def _claim_of(key: tuple[str, str]) -> TrajectoryClaim:

@@ -185,3 +185,63 @@ def certified(
     from afi_verify.bench.certified import run_certified_bench
 
     sys.stdout.write(json.dumps(run_certified_bench(seed), indent=1, allow_nan=False) + "\n")
+
+
+@app.command()
+def margins(
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only claims and relations whose name holds this; can be repeated."),
+    ] = None,
+    cases: Annotated[int, typer.Option(min=1, help="In each dimension; fewer where a case is costly.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep what is finished in this file; it is not measured again."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write results.json and index.html into this folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
+) -> None:
+    """Measure how far the cases of each claim keep its truth from every wrong formula.
+
+    Exit status: 0 at least half of the cases of each claim are far from all; 1 not so somewhere; 2 an argument is
+    unusable; 130 interrupted.
+    """
+    # Imported here so that --help answers at once.
+    from afi_verify.bench.accuracy.console import show_progress
+    from afi_verify.bench.margins.page import margins_study, misses
+    from afi_verify.bench.margins.run import run_margins
+    from afi_verify.report.study import write_study
+    from afi_verify.runner import environment
+
+    try:
+        with show_progress(quiet=as_json) as progress:
+            document = run_margins(claim or (), cases=cases, seed=seed, jobs=jobs, progress=progress, resume=resume)
+        if report is not None:
+            words = ["afi-verify", "bench", "margins", *(f"--claim={name}" for name in claim or ())]
+            command = shlex.join([*words, "--cases", f"{cases}", "--seed", f"{seed}", "--report", "DIR"])
+            page = write_study(margins_study(document, command, environment()), document, report)
+            typer.echo(f"report: {page}", err=True)
+    except (ValueError, OSError) as error:
+        typer.echo(f"unusable: {error}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+    except KeyboardInterrupt:
+        kept = "nothing was written" if resume is None else f"what was finished is in {resume}"
+        typer.echo(f"interrupted: {kept}.", err=True)
+        raise typer.Exit(130) from None
+    missed = misses(document)
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    else:
+        for row in document["rows"]:
+            typer.echo(
+                f"{row['claim']} {row['roles'] or '-'} {row['family']} {row['dtype'] or '-'} d={row['dimension']}: "
+                f"{row['wide']}/{row['cases']} above {document['wide']:g}, {row['telling']} above 1, "
+                f"median {row['median']:.3g}, hardest: {row['hardest'] or '-'}"
+            )
+        for line in missed:
+            typer.echo(f"misses: {line}")
+    raise typer.Exit(int(bool(missed)))

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from afi_properties.claim import AnyClaim
+from afi_properties.convergence import RESOLUTION
 from afi_properties.judgement import norms
 from afi_properties.problem import Array, Problem
 from afi_properties.trajectory_cases import trajectory_problems
@@ -21,6 +22,9 @@ from afi_reference.flow import FlowOracle, FlowResult
 from afi_reference.flow.level import Level
 from afi_reference.gaussian import GaussianMixture
 from afi_reference.schedules import Schedule
+
+TELLING = 2.0
+"""A formula this many times the resolution away cannot pass, however its limit is estimated."""
 
 TRAJECTORY_PARAMETERS = frozenset({"x", "schedule", "t_start", "t_end", "num_steps"})
 
@@ -134,6 +138,21 @@ class TrajectoryClaim(AnyClaim):
     wrong: Mapping[str, TrajectoryFormula]
     scale: Callable[[Trajectory, Array], Array] = norm_of_answer
     cases: Callable[..., Iterator[Problem]] = trajectory_problems
+
+
+def margins_of_trajectory(claim: TrajectoryClaim, trajectory: Trajectory, right: Array) -> dict[str, Array]:
+    """Return each wrong formula's distance from the truth in multiples of what cannot pass, shape (B,) each.
+
+    A formula that cannot differ from the truth on this trajectory is left out.
+    """
+    scale = claim.scale(trajectory, right)
+    margins = {}
+    for name, formula in claim.wrong.items():
+        answer = formula(trajectory, right)
+        if answer is not None:
+            distance = norms(np.asarray(answer, dtype=np.float64) - right)
+            margins[name] = np.asarray(distance / (TELLING * RESOLUTION * scale))
+    return margins
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,8 +9,8 @@ import numpy as np
 from afi_reference.distribution import Array
 from afi_reference.families.quadrature import gauss_kronrod
 
-LogFunction: TypeAlias = Callable[[Array], Array]
-"""From offsets (N, m) to logarithms (N,), below about 0."""
+LogFunction: TypeAlias = Callable[[Array], tuple[Array, Array]]
+"""From offsets (N, m) to logarithms (N,), below about 0, and to the sizes (N,) of the terms that were added up."""
 
 TOLERANCE = 1e-15
 """Cells are split until the sum of their errors is this part of the integral."""
@@ -43,6 +43,7 @@ class Nodes:
     offsets: Array  # (C, n, m)
     weights: Array  # (C, n): Kronrod's, times the function
     differences: Array  # (C, n): Kronrod's minus Gauss's, times the function
+    rounding: Array  # (C, n): what rounding of the logarithm makes of the weights
     roughness: Array  # (C, m): the same difference along each axis alone, of absolute values over the lines
 
     def integral(self, values: Array) -> tuple[Array, Array]:
@@ -109,7 +110,7 @@ def _excess(nodes: Nodes) -> Array:
     worst = np.zeros(len(nodes.weights))
     for values in (1.0, *np.moveaxis(scaled, 2, 0), *np.moveaxis(scaled**2, 2, 0)):
         error = np.abs((nodes.differences * values).sum(axis=1))
-        rounding = 4 * np.finfo(np.float64).eps * (nodes.weights * np.abs(values)).sum(axis=1)
+        rounding = (nodes.rounding * np.abs(values)).sum(axis=1)
         worst = np.maximum(worst, np.where(error > rounding, error, 0))
     return worst - TOLERANCE * total / len(worst)
 
@@ -124,19 +125,21 @@ def _evaluate(function: LogFunction, cells: Array) -> Nodes:
         outer = np.multiply.outer(kronrod, kronrod).ravel(), np.multiply.outer(gauss, gauss).ravel()
     half = (cells[:, 1] - cells[:, 0]) / 2
     offsets = (cells[:, 0] + half)[:, None] + half[:, None] * grid
-    values = np.exp(in_parts(function, offsets.reshape(-1, dimension))).reshape(offsets.shape[:2])
-    values *= half.prod(axis=1)[:, None]
+    logs, terms = (part.reshape(offsets.shape[:2]) for part in in_parts(function, offsets.reshape(-1, dimension)))
+    values = np.exp(logs) * half.prod(axis=1)[:, None]
+    weights = values * outer[0]
+    rounding = np.where(weights > 0, weights * 4 * np.finfo(np.float64).eps * (1 + terms / 4), 0)
     lines = values.reshape(len(cells), *[len(nodes)] * dimension)
     roughness = [np.abs(np.moveaxis(lines, 1 + axis, -1) @ (kronrod - gauss)) for axis in range(dimension)]
     if dimension == 2:
         roughness = [along @ kronrod for along in roughness]
-    return Nodes(offsets, values * outer[0], values * (outer[0] - outer[1]), np.stack(roughness, axis=1))
+    return Nodes(offsets, weights, values * (outer[0] - outer[1]), rounding, np.stack(roughness, axis=1))
 
 
-def in_parts(function: LogFunction, offsets: Array) -> Array:
+def in_parts(function: Callable[[Array], tuple[Array, ...]], offsets: Array) -> tuple[Array, ...]:
     """Apply a function to few points (N, m) at a time: what it needs for itself is not known."""
-    parts = [offsets[start : start + POINTS] for start in range(0, len(offsets), POINTS)]
-    return np.concatenate([function(part) for part in parts])
+    parts = [function(offsets[start : start + POINTS]) for start in range(0, len(offsets), POINTS)]
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
 def _grid(low: Array, high: Array, landmarks: Sequence[Landmark], most_cells: int) -> Array:

@@ -16,6 +16,10 @@ LogDensity: TypeAlias = Callable[[Array], Array]
 EPS = 4 * np.finfo(np.float64).eps
 """Allowed for each rounded operation: a density's own last digit is rarely the nearest one."""
 
+UNRESOLVED = 0.02
+"""The difference of two rules bounds their error where both see the function. Where they differ by so much of the
+integral they may as well have missed most of it."""
+
 NEGLIGIBLE = -1000.0
 """A landmark that much below the peak, in nats, underflows with all that is within many of its scales."""
 
@@ -46,12 +50,18 @@ class _Integrand:
 
     def gain(self, offsets: Array) -> Array:
         """Return the rise of the logarithm over ``offsets`` (N, m) from the place, where it must be finite."""
-        scaled = self.slope * offsets
-        rise = self._data(offsets) - self.log_density(self.place[None])[0]
-        return rise - (scaled * (self.noise + scaled / 2)).sum(axis=1)
+        return self.gain_and_terms(offsets)[0]
 
-    def uncertainty(self, offsets: Array) -> Array:
-        """Return what rounding makes of the integrand at ``offsets`` (N, m), relative to it, shape (N,)."""
+    def gain_and_terms(self, offsets: Array) -> tuple[Array, Array]:
+        """Return the same, and the size of what it is the sum of, (N,) each."""
+        scaled = self.slope * offsets
+        here, there = self._data(offsets), self.log_density(self.place[None])[0]
+        exponent = (scaled * (self.noise + scaled / 2)).sum(axis=1)
+        size = np.where(np.isfinite(here), np.abs(here), 0)
+        return here - there - exponent, size + np.abs(there) + np.abs(exponent)
+
+    def uncertainty(self, offsets: Array) -> tuple[Array]:
+        """Return what rounding makes of the integrand at ``offsets`` (N, m), relative to it, one array (N,)."""
         scaled = self.slope * offsets
         here = self._data(offsets)
         change = np.zeros(len(offsets))
@@ -63,7 +73,7 @@ class _Integrand:
                     difference = np.abs(self.log_density(points) - here)
                 change += np.where(np.isnan(difference), 0, np.minimum(difference, 1))
         exponent = (np.abs(scaled) * (np.abs(self.noise) + np.abs(scaled))).sum(axis=1)
-        return change + EPS * (1 + np.where(np.isfinite(here), np.abs(here), 0) + exponent)
+        return (change + EPS * (1 + np.where(np.isfinite(here), np.abs(here), 0) + exponent),)
 
     def _data(self, offsets: Array) -> Array:
         return self.log_density(self._points(offsets))
@@ -100,7 +110,7 @@ class PointPosterior:
                 np.log(self._total),
             ]
         )
-        error = self._log_peak.error - np.log1p(-min(self._doubt, 0.999999)) + EPS * np.abs(terms).sum()
+        error = self._log_peak.error - np.log1p(-self._doubt) + EPS * np.abs(terms).sum()
         return Estimate(terms.sum(), error)
 
     def score(self) -> Estimate:
@@ -153,20 +163,39 @@ class _Average:
         self._nodes = nodes
         self._rounding = nodes.weights * (_uncertainty(nodes, integrand) + EPS)
         self.total, error = self._integral(np.ones(nodes.weights.shape))
-        self.doubt = min(1.0, float(error / self.total))  # relative
+        self.doubt = _resolved(self.total, error, len(nodes.weights))
 
     def __call__(self, values: Array) -> tuple[Array, Array]:
         value, error = self._integral(values)
-        return value / self.total, (error + np.abs(value) * self.doubt) / self.total / max(1 - self.doubt, 1e-6)
+        return value / self.total, (error + np.abs(value) * self.doubt) / self.total / (1 - self.doubt)
 
     def _integral(self, values: Array) -> tuple[Array, Array]:
         value, error = self._nodes.integral(values)
         return value, error + (self._rounding * np.abs(values)).sum()
 
 
+def _resolved(total: Array, error: Array, cells: int) -> float:
+    """Return the relative error of an integral if it is an error, not a sign that the cells are too large.
+
+    Raises
+    ------
+    ValueError
+        If the cells are too large for what they hold.
+    """
+    doubt = float(error / total) if total > 0 else np.inf
+    if not doubt < UNRESOLVED:
+        raise ValueError(
+            f"{cells} cells do not resolve the density: its integral is known to {doubt:.0%} only, and no error could "
+            "be stated that holds. Give landmarks where it is narrow, tighter bounds, coordinates along which it "
+            "extends, or a larger most_cells."
+        )
+    return doubt
+
+
 def _uncertainty(nodes: Nodes, integrand: _Integrand) -> Array:
     offsets = nodes.offsets.reshape(-1, nodes.offsets.shape[2])
-    return in_parts(integrand.uncertainty, offsets).reshape(nodes.weights.shape)
+    (relative,) = in_parts(integrand.uncertainty, offsets)
+    return relative.reshape(nodes.weights.shape)
 
 
 def posterior_at_point(
@@ -207,7 +236,8 @@ def total_mass(log_density: LogDensity, bounds: Array, landmarks: Array, most_ce
     place, nodes = _fit(near, bounds.mean(axis=1), landmarks, most_cells)
     total, error = nodes.integral(np.ones(nodes.weights.shape))
     error = error + (nodes.weights * (_uncertainty(nodes, near(place)) + EPS)).sum()
-    return Estimate(np.log(total) + log_density(place[None])[0], -np.log1p(-min(float(error / total), 0.999999)))
+    doubt = _resolved(total, error, len(nodes.weights))
+    return Estimate(np.log(total) + log_density(place[None])[0], -np.log1p(-doubt))
 
 
 def _fit(near: Callable[[Array], _Integrand], centre: Array, landmarks: Array, most_cells: int) -> tuple[Array, Nodes]:
@@ -226,7 +256,7 @@ def _fit(near: Callable[[Array], _Integrand], centre: Array, landmarks: Array, m
             matters = peak.gain((landmark - place)[None])[0] > NEGLIGIBLE
             scale = scale_at(gain, landmark, low, high) if matters else float((high - low).max())
             marks.append(Landmark(landmark - place, scale))
-    return place, fit_nodes(peak.gain, low - place, high - place, marks, most_cells)
+    return place, fit_nodes(peak.gain_and_terms, low - place, high - place, marks, most_cells)
 
 
 def _highest(start: _Integrand, centre: Array, landmarks: Array) -> Array:
