@@ -114,6 +114,56 @@ def test_the_error_estimate_holds_when_there_are_too_few_cells():
     assert oracle.with_error("fisher", x, *noise_level(1))[1].max() > 1e-6
 
 
+def test_points_are_bounded_where_lines_differ_by_rounding():
+    # The kink's line and one of the even grid's are one, but for the rounding of the offset from the peak.
+    points = []
+
+    def log_density(p):
+        points.append(len(p))
+        return -4 * (p[:, 0] ** 2 - 1) ** 2 - 3 * np.abs(p[:, 1] - 0.25)
+
+    oracle = DensityOracle(log_density, [(-3, 3), (-2, 4)], landmarks=[(1, 0.25)])
+    alpha, sigma = noise_level(20)
+    value, error = oracle.with_error("posterior_mean", [[0.9 * alpha, 0.6 * alpha]], alpha, sigma)
+    assert np.isfinite(value).all()
+    assert error.max() < 1e-14
+    assert max(points) <= 2**16
+    assert sum(points) < 5e6
+
+
+@pytest.mark.parametrize("width", [3e-2, 1e-3])
+@pytest.mark.parametrize("angle", [0.1, 0.7])
+def test_of_a_thin_oblique_ridge_the_error_holds_or_none_is_stated(width, angle):
+    c, s = np.cos(angle), np.sin(angle)
+
+    def log_density(p):
+        return -(((c * p[:, 1] - s * p[:, 0]) / width) ** 2) / 2 - (c * p[:, 0] + s * p[:, 1]) ** 2 / 2
+
+    try:
+        oracle = DensityOracle(log_density, [(-10, 10), (-10, 10)], most_cells=400)
+    except ValueError as error:
+        assert "do not resolve the density" in str(error)  # noqa: PT017 - either is right
+        assert width < 1e-2
+        return
+    # log q_t(0) of a Gaussian, its total mass included
+    spread = np.array([1.0, width**2]) + 1
+    value, error = oracle.with_error("log_density", [[0.0, 0.0]], 1.0, 1.0)
+    assert abs(value + np.log(2 * np.pi) + np.log(spread).sum() / 2) <= error
+
+
+def test_many_landmarks_take_no_grid_through_all_and_too_many_are_refused():
+    places = np.random.default_rng(0).uniform(-0.9, 0.9, (6, 2))
+
+    def density(p):
+        return sum(np.exp(-((p - place) ** 2).sum(axis=1) / 2e-4) for place in places)
+
+    oracle = DensityOracle.from_density(density, [(-1, 1), (-1, 1)], landmarks=places, most_cells=700)
+    truth = GaussianMixture(places, np.full((6, 2), 1e-4))
+    assert not wrong_estimates(oracle, truth, [places[3] * 0.9], 3, ["log_density", "score"])
+    with pytest.raises(ValueError, match="landmarks of the density take more than most_cells=80"):
+        DensityOracle.from_density(density, [(-1, 1), (-1, 1)], landmarks=places, most_cells=80)
+
+
 def test_a_landmark_finds_what_the_grid_would_miss():
     width = 1e-9
     truth = MixtureOfLaws([gaussian([0.123], [[width**2]]), UniformBox([-1.0], [1.0])], [0.5, 0.5])

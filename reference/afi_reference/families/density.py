@@ -57,13 +57,14 @@ class DensityOracle(Law):
         Points (M, d), such as narrow peaks and corners, where the density changes over less than a thousandth
         of the bounds. A grid would miss them, and no error estimate can tell of what was never seen.
     most_cells
-        Cells of 21 (d = 1) or 441 (d = 2) nodes per point. Where they are not enough the error says so.
+        Cells of 21 (d = 1) or 441 (d = 2) nodes per point: memory and time are bounded by them. Where they are not
+        enough the error says so, and where they resolve less than 98 % of an integral there is no answer.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, bounds are not finite or not ordered, or the density vanishes, or is not a number,
-        within them.
+        If shapes do not fit, bounds are not finite or not ordered, or the density vanishes, is not a number, or is not
+        resolved by ``most_cells``, within them; the last also later, by a quantity at some point.
     """
 
     log_density_of_data: Callable[[Array], Array]
