@@ -150,9 +150,7 @@ def _examine(subject: Subject, problem: Problem, false_alarm: float, rng: np.ran
         verdict, relative = _OUTCOMES[outcome], float(losses.mean())
         message = ""
         if verdict is not Verdict.PASS:
-            message = _message(outcome, losses, steps if asked else 0) + _likeness(
-                head(known.at.x), known.right, known.mistakes
-            )
+            message = _message(outcome, losses, steps if asked else 0) + _likeness(head(known.at.x), known)
     except BrokenAnswerError as error:
         return _Found(problem, Verdict.ERROR, str(error), margins=margins)
     return _Found(problem, verdict, message, relative, margins, LEVELS * len(losses))
