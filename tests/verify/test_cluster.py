@@ -55,8 +55,8 @@ def cluster(tmp_path):
         process.wait(60)
 
 
-def run(folder, *options):
-    head = [sys.executable, "-m", "afi_verify", "run", "adapters.py", "--scenario", "dirac", "--json"]
+def run(folder, *options, program=("-m", "afi_verify")):
+    head = [sys.executable, *program, "run", "adapters.py", "--scenario", "dirac", "--json"]
     roles = ["--role", "posterior_mean", "--role", "score"]
     return subprocess.run([*head, *roles, *options], cwd=folder, capture_output=True, text=True, check=False)
 
@@ -100,7 +100,8 @@ def test_any_backend_of_joblib_finds_the_same(tmp_path):
 
 def test_no_cluster_is_said(tmp_path):
     (tmp_path / "adapters.py").write_text(ADAPTERS)
-    done = run(tmp_path, "--cluster", "tcp://127.0.0.1:9")
+    impatient = "import afi_verify.cli, afi_verify.cluster as cluster; cluster._TO_CONNECT = 1; afi_verify.cli.main()"
+    done = run(tmp_path, "--cluster", "tcp://127.0.0.1:9", program=("-c", impatient))
     assert done.returncode == 2
     assert "--cluster tcp://127.0.0.1:9: there is no cluster" in done.stderr
     assert "Traceback" not in done.stderr

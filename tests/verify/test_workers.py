@@ -75,9 +75,8 @@ def verified(*adapters, **options):
     return verify(*adapters, scenarios=["dirac"], roles=["posterior_mean"], **options).results
 
 
-@pytest.mark.parametrize("seed", [0, 7])
-def test_results_are_the_same_byte_for_byte_on_any_number_of_processes(several, seed):
-    options = ["--json", "--seed", str(seed), "--scenario", "dirac"]
+def test_results_are_the_same_byte_for_byte_on_any_number_of_processes(several):
+    options = ["--json", "--seed", "7", "--scenario", "dirac"]
     for role in ("posterior_mean", "fisher_trace_matching", "fisher_trace_autodiff"):
         options += ["--role", role]
     found = []
@@ -261,8 +260,14 @@ def test_nothing_large_is_copied_unasked():
     assert usual(handed, data=atoms) == 1
 
 
-def test_the_command_line_takes_the_usual_number_and_hears_the_environment(several):
-    command = [sys.executable, "-m", "afi_verify", "run", several, "--json", "--scenario", "dirac"]
+def test_the_command_line_takes_the_usual_number_and_hears_the_environment(tmp_path):
+    path = tmp_path / "one_role.py"
+    path.write_text(
+        "from afi_verify import Adapter\n"
+        "afi = Adapter('one')\n"
+        "afi.provides('posterior_mean', lambda x, alpha, sigma, eps: (x - sigma * eps) / alpha)\n"
+    )
+    command = [sys.executable, "-m", "afi_verify", "run", str(path), "--json", "--scenario", "dirac"]
     command += ["--role", "posterior_mean"]
     found = []
     for setting in ({}, {"AFI_VERIFY_JOBS": "3"}):
