@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from afi_reference import few_atoms
 from afi_reference.distribution import (
     Array,
     Noise,
@@ -101,8 +102,14 @@ class DiracMixture:
     def log_density(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """``log q_t(x)`` in nats, shape (B,) (eq. 26)."""
         half_d = self.dimension / 2
+        if (many := self._at_once(x, alpha, sigma)) is not None:
+            sigmas = as_noise_levels(alpha, sigma, len(many.weights))[1].astype(many.log_evidence.dtype)
+            return many.log_evidence - half_d * np.log(2 * _pi(many.log_evidence) * sigmas**2)
         return np.stack(
-            [p.log_evidence - half_d * np.log(2 * _pi(p) * p.sigma**2) for p in self._posteriors(x, alpha, sigma)]
+            [
+                p.log_evidence - half_d * np.log(2 * _pi(p.log_evidence) * p.sigma**2)
+                for p in self._posteriors(x, alpha, sigma)
+            ]
         )
 
     def score(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
@@ -111,6 +118,8 @@ class DiracMixture:
 
     def posterior_mean(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """``E[x_0 | x_t = x]``, shape (B, d) (Prop. 2)."""
+        if (many := self._at_once(x, alpha, sigma)) is not None:
+            return many.mean
         return np.stack([p.mean() for p in self._posteriors(x, alpha, sigma)])
 
     def posterior_covariance(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
@@ -119,6 +128,8 @@ class DiracMixture:
 
     def posterior_second_moment(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """``E[|x_0|^2 | x_t = x]``, shape (B,) (eq. 43, times d)."""
+        if (many := self._at_once(x, alpha, sigma)) is not None:
+            return np.asarray(many.covariance_trace + (many.mean * many.mean).sum(axis=1))
         return np.stack([p.covariance_trace() + p.mean() @ p.mean() for p in self._posteriors(x, alpha, sigma)])
 
     def fisher(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
@@ -154,16 +165,30 @@ class DiracMixture:
 
     def posterior_weights(self, x: Array, alpha: Noise, sigma: Noise) -> Array:
         """Posterior probability of each atom, shape (B, N) (``w_i`` of Prop. 1)."""
+        if (many := self._at_once(x, alpha, sigma)) is not None:
+            return many.weights
         return np.stack([p.atom_weights for p in self._posteriors(x, alpha, sigma)])
 
     def _posteriors(self, x: Array, alpha: Noise, sigma: Noise) -> Iterator[_Posterior]:
+        points, alphas, sigmas, log_weights = self._arguments(x, alpha, sigma)
+        for point, a, s in zip(points, alphas, sigmas, strict=True):
+            yield self._posterior(point, a, s, log_weights)
+
+    def _at_once(self, x: Array, alpha: Noise, sigma: Noise) -> few_atoms.Posteriors | None:
+        """Return the posteriors at all points where that is faster, and nothing is to be rounded point by point."""
+        rounded = self.round_distances is not None or self.round_mean is not None
+        if rounded or not few_atoms.pays(np.shape(x), self.atoms):
+            return None
+        points, alphas, sigmas, log_weights = self._arguments(x, alpha, sigma)
+        return few_atoms.posteriors(points, alphas, sigmas, self.atoms, log_weights)
+
+    def _arguments(self, x: Array, alpha: Noise, sigma: Noise) -> tuple[Array, Array, Array, Array]:
         points = as_points(x, self.dimension)
         alphas, sigmas = as_noise_levels(alpha, sigma, len(points))
         dtype = np.result_type(points, alphas, sigmas, self.atoms)  # the widest, for the powers of sigma too
         with np.errstate(divide="ignore"):  # an atom of weight 0 has log weight -inf: exp makes it 0 again
             log_weights = np.log(np.asarray(self.weights, dtype=dtype))
-        for point, a, s in zip(points, alphas.astype(dtype), sigmas.astype(dtype), strict=True):
-            yield self._posterior(point, a, s, log_weights)
+        return points, alphas.astype(dtype), sigmas.astype(dtype), log_weights
 
     def _posterior(self, x: Array, alpha: Array, sigma: Array, log_weights: Array) -> _Posterior:
         # In place where it can be: at this size, memory traffic is the cost.
@@ -203,7 +228,7 @@ class DiracMixture:
         )
 
 
-def _pi(posterior: _Posterior) -> Array:
-    """Return pi in the precision of the computation: ``np.pi`` is a float64."""
-    one: Array = np.ones_like(posterior.log_evidence)
+def _pi(like: Array) -> Array:
+    """Return pi in the precision of ``like``: ``np.pi`` is a float64."""
+    one: Array = np.ones_like(like)
     return 4 * np.arctan(one)

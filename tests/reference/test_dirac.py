@@ -142,6 +142,26 @@ def test_dirac_oracle_is_within_16_attainable_errors_of_the_certified_one(log_sn
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.longdouble], ids=["float64", "longdouble"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_so_it_is_where_many_points_are_handled_at_once(kind, dtype):
+    for log_snr in LOG_SNRS:
+        case = make_case(kind, log_snr, 2)
+        many = {name: value.astype(dtype) for name, value in case.items()}
+        few = DiracMixture(many["atoms"], many["weights"])
+        one_by_one = few.posterior_weights(many["x"], many["alpha"], many["sigma"])
+        for name in ("x", "alpha", "sigma"):
+            many[name] = np.concatenate([many[name]] * 96)
+        for quantity in ("log_density", "posterior_mean", "posterior_second_moment"):
+            found = answer(quantity, many)
+            assert found.dtype == dtype
+            truth = np.concatenate([certified_truth(quantity, case)] * 96)
+            allowed = np.tile(attainable(quantity, case, float(np.finfo(dtype).eps) / 2), 96)
+            assert (norms(found - truth) < LIMIT * allowed).all(), (quantity, log_snr)
+        weights = few.posterior_weights(many["x"], many["alpha"], many["sigma"])
+        np.testing.assert_allclose(weights, np.concatenate([one_by_one] * 96), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.longdouble], ids=["float64", "longdouble"])
 @pytest.mark.parametrize("log_snr", [-20, 0, 20])
 def test_dirac_matrices_in_64_dimensions_agree_with_the_certified_ones(log_snr, dtype):
     case = make_case("shared", log_snr, 64)
