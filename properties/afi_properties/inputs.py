@@ -1,8 +1,7 @@
 """What a formula sees of a case: the numbers that were handed over, and the law behind them."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from afi_properties.known_jacobian import SkewEps
 from afi_properties.problem import Array
+from afi_properties.rounding import Rounder
 from afi_reference.dirac import DiracMixture
 from afi_reference.gaussian import GaussianMixture
 
@@ -82,26 +82,11 @@ def noise_of(values: Mapping[str, Array]) -> tuple[Array, Array]:
     return np.sqrt(np.maximum(alpha_bar, _NO_NOISE)), np.sqrt(np.maximum(1 - alpha_bar, _NO_NOISE))
 
 
-_SUMMED_AS_IF_EXACT = 1024
-"""Terms up to which a sum of squares is rounded as if once: libraries add them in pairs or on many lanes."""
-
-
-def _of_sums(rounder: Callable[[Array], Array], terms: int) -> Callable[[Array], Array]:
-    """Return the rounding of squared distances: of many terms added in sequence it grows with the root of their number.
-
-    So torch's norm adds them, and innocent code uses it: at d=16,384 it lost 18 roundings of the sum.
-    """
-    factor = max(1.0, math.sqrt(terms / _SUMMED_AS_IF_EXACT))
-    if factor == 1.0:
-        return rounder
-    return lambda sums: sums + factor * (rounder(sums) - sums)
-
-
 def make_inputs(
     values: Mapping[str, Array],
     *,
     skew: SkewEps | None = None,
-    rounder: Callable[[Array], Array] | None = None,
+    rounder: Rounder | None = None,
 ) -> Inputs:
     """Build the inputs of a formula from arrays by their names in the adapter contract.
 
@@ -113,11 +98,12 @@ def make_inputs(
     """
     weights = values["weights"] / values["weights"].sum()
     law: DiracMixture | GaussianMixture
-    of_sums = None if rounder is None else _of_sums(rounder, values["x"].shape[1])
+    round_distances = None if rounder is None else rounder.of_sum(values["x"].shape[1])
     if "data" in values:
-        law = DiracMixture(values["data"], weights, of_sums, rounder)
+        round_mean = None if rounder is None else rounder.of_sum(len(weights))
+        law = DiracMixture(values["data"], weights, round_distances, round_mean)
     else:
-        law = GaussianMixture(values["means"], values["covariances"], weights, of_sums, rounder)
+        law = GaussianMixture(values["means"], values["covariances"], weights, round_distances, rounder)
     alpha, sigma = noise_of(values)
     if skew is not None and rounder is not None:
         skew = dataclasses.replace(skew, p=rounder(skew.p), q=rounder(skew.q))

@@ -1,11 +1,11 @@
 """How far an answer is from the truth, in multiples of what its precision could attain.
 
 The tolerance comes from the problem, not from a table. The inputs are rounded at random, and so is, once, what every
-implementation must round on its way (squared distances, by more than once where d > 1024, as sums of so many terms are;
-the mean about which a covariance is taken; and for mixtures the diffused covariances and the components' scores), in
-arithmetic wider than the implementation's. The spread of the
-truth is then the error that no straightforward implementation can avoid. An absolute or relative tolerance would
-accuse the innocent where a problem is ill conditioned, and acquit the guilty where it is not.
+implementation must round on its way (squared distances and the posterior mean, as sums of many terms by more than one
+rounding; for mixtures the diffused covariances and the components' scores), in arithmetic wider than the
+implementation's. The spread of the truth is then the error that no straightforward implementation can avoid. An
+absolute or relative tolerance would accuse the innocent where a problem is ill conditioned, and acquit the guilty
+where it is not.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ from afi_properties.inputs import make_inputs, noise_of
 from afi_properties.known_jacobian import SkewEps
 from afi_properties.precision import Precision, wider_dtype
 from afi_properties.problem import Array, Problem
+from afi_properties.rounding import Rounder
 
 LIMIT = 16.0
 """Largest error that passes, in multiples of the attainable. Straightforward implementations stay below 6, but for one
@@ -70,27 +71,29 @@ def find_truth(
         size = norms(answer)
         unit = precision.unit_roundoff
         change = max(unit, SMALLEST_CHANGE)
-        base, spread = _spread(claim, values if change > unit else exact, problem.seed, skew, change)
+        base, spread = _spread(
+            claim, values if change > unit else exact, problem.seed, skew, change, precision.added_as_one
+        )
         spread = unit / change * spread
         if change > unit:
             linear = _LARGEST_LINEAR * unit / change * size
             # Where even the unchanged numbers give something else, changes of that say nothing about the truth.
             if not ((spread <= linear) & (norms(base - answer) <= linear)).all():
-                _, spread = _spread(claim, exact, problem.seed, skew, unit)
+                _, spread = _spread(claim, exact, problem.seed, skew, unit, precision.added_as_one)
         attainable = spread + precision.unit_roundoff * size + precision.smallest
         representable = representable_points(exact, answer, precision) & np.isfinite(attainable)
     return Truth(answer, np.asarray(attainable, dtype=np.float64), representable)
 
 
 def _spread(
-    claim: Claim, values: Mapping[str, Array], seed: int, skew: SkewEps | None, change: float
+    claim: Claim, values: Mapping[str, Array], seed: int, skew: SkewEps | None, change: float, added_as_one: int
 ) -> tuple[Array, Array]:
     """Return the truth in the precision of ``values``, and its largest deviation, (B,), by changes up to ``change``."""
     rng = np.random.default_rng([seed, 2])
     answer = claim.truth(make_inputs(values, skew=skew))
     spread = np.zeros(len(answer))
     for _ in range(ROUNDINGS):
-        rounder = Rounder(rng, change)
+        rounder = Rounder(rng, change, added_as_one)
         changed = {name: rounder(value, symmetric=name == "covariances") for name, value in values.items()}
         deviation = claim.truth(make_inputs(changed, skew=skew, rounder=rounder)) - answer
         spread = np.maximum(spread, norms(deviation))
@@ -122,24 +125,6 @@ def margins_of(claim: Claim, values: Mapping[str, Array], skew: SkewEps | None, 
                 margin = np.asarray(distance / (LIMIT * truth.attainable), dtype=np.float64)
                 margins[name] = np.where(truth.representable, np.nan_to_num(margin, nan=0.0), 0.0)
     return margins
-
-
-class Rounder:
-    """Rounds at random: changes each number by up to one unit roundoff."""
-
-    def __init__(self, rng: np.random.Generator, unit_roundoff: float) -> None:
-        self._rng = rng
-        self._unit = unit_roundoff
-
-    def __call__(self, values: Array, *, symmetric: bool = False) -> Array:
-        """Return the changed values; a symmetric matrix (..., d, d) stays so."""
-        change = self._rng.uniform(-1, 1, values.shape)
-        if symmetric:
-            change = np.tril(change) + np.tril(change, -1).swapaxes(-1, -2)
-        change *= self._unit
-        factor = change.astype(values.dtype, copy=False)
-        factor += 1
-        return values * factor
 
 
 def norms(answer: Array) -> Array:

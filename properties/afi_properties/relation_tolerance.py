@@ -15,11 +15,12 @@ import numpy as np
 
 from afi_properties.claim import Claim
 from afi_properties.inputs import make_inputs
-from afi_properties.judgement import LIMIT, SMALLEST_CHANGE, Rounder, representable_points
+from afi_properties.judgement import LIMIT, SMALLEST_CHANGE, representable_points
 from afi_properties.known_jacobian import SkewEps
 from afi_properties.precision import Precision
 from afi_properties.problem import Array, Problem
 from afi_properties.relation import Ask, Question, Relation, Sides, norms
+from afi_properties.rounding import Rounder
 
 _ROUNDED = ("x", "v", "x0", "alpha", "sigma", "data", "weights", "means", "covariances")
 
@@ -96,7 +97,7 @@ def tolerance_of_known(
         unit = oracle.precision.unit_roundoff
         change = max(unit, SMALLEST_CHANGE)
         rng = np.random.default_rng([problem.seed, 6])
-        noisy = dataclasses.replace(oracle, rounder=Rounder(rng, change))
+        noisy = dataclasses.replace(oracle, rounder=Rounder(rng, change, oracle.precision.added_as_one))
         spread = unit / change * _spread(lambda: relation.compare(noisy, roles, problem), sides)
         attainable = spread + unit * sides.size + sides.violation + oracle.precision.smallest
         return _tolerance(relation, roles, problem, oracle, attainable), sides
@@ -120,7 +121,7 @@ def tolerance_of_unknown(
         # the response to larger changes, scaled down, is then that of a reproducible function.
         change = np.sqrt(unit) if relation.reproducible else unit
         rng = np.random.default_rng([problem.seed, 6])
-        noisy = Shaken(ask, Rounder(rng, change))
+        noisy = Shaken(ask, Rounder(rng, change, precision.added_as_one))
         spread = unit / change * _spread(lambda: relation.compare(noisy, roles, problem), sides)
         attainable = spread + unit * sides.size + sides.truncation + precision.smallest
         return _tolerance(relation, roles, problem, ask, attainable)

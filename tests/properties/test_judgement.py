@@ -231,22 +231,37 @@ def test_straightforward_float32_code_is_far_from_the_limit_on_300_problems(role
     assert largest < 10
 
 
-def test_squares_that_are_added_in_sequence_are_no_fault_in_many_dimensions():
-    d, lanes, alpha = 16384, 1, 0.9
-    sigma = alpha * np.exp(-2.0)
+def posterior_mean_judged(atoms, x, alpha, sigma, answer):
+    one, n = np.ones(1), len(atoms)
+    values = {"data": atoms, "weights": np.ones(n) / n, "alpha": alpha * one, "sigma": sigma * one}
+    claim = next(c for c in CLAIMS if (c.role, c.family) == ("posterior_mean", "dirac"))
+    problem = next(iter(stratified_problems(Demand(), 1, seed=0)))  # gives the seed of the roundings alone
+    truth = find_truth(claim, {**values, "x": x, "v": x, "x0": x}, problem, None, PRECISIONS["float64"])
+    return errors_of(answer, truth)[0]
+
+
+def weights_by(distances, sigma):
+    weights = np.exp(-(distances - distances.min()) / (2 * sigma**2))
+    return weights / weights.sum()
+
+
+@pytest.mark.parametrize("d", [64, 1024, 16384])
+def test_squares_that_are_added_in_sequence_are_no_fault(d):
+    alpha, sigma = 0.9, 0.9 * np.exp(-2.0)
     atoms = 1 + np.random.default_rng(0).standard_normal((2, d)) / 2
     across = np.random.default_rng(1).standard_normal(d)
     across -= across @ (step := atoms[1] - atoms[0]) / (step @ step) * step
     x = alpha * atoms.mean(axis=0, keepdims=True) + across  # as far from one as from the other
-    one = np.ones(1)
-    values = {"data": atoms, "weights": np.ones(2), "x": x, "alpha": alpha * one, "sigma": sigma * one, "v": x, "x0": x}
-    claim = next(c for c in CLAIMS if (c.role, c.family) == ("posterior_mean", "dirac"))
-    problem = next(iter(stratified_problems(Demand(), 1, seed=0)))  # gives the seed of the roundings alone
-    truth = find_truth(claim, values, problem, None, PRECISIONS["float64"])
-    squares = (x - alpha * atoms).reshape(2, d // lanes, lanes) ** 2
-    distances = np.cumsum(squares, axis=1)[:, -1].sum(axis=1)  # cumsum adds in sequence
-    weights = np.exp(-(distances - distances.min()) / (2 * sigma**2))
-    weights /= weights.sum()
-    errors = errors_of(atoms[:1] + weights[1] * (atoms[1] - atoms[0]), truth)
+    weights = weights_by(np.cumsum((x - alpha * atoms) ** 2, axis=1)[:, -1], sigma)  # cumsum adds in sequence
     assert weights.min() > 0.01
-    assert 1 < errors[0] < LIMIT
+    error = posterior_mean_judged(atoms, x, alpha, sigma, atoms[:1] + weights[1] * (atoms[1] - atoms[0]))
+    assert 0.1 < error < 12
+
+
+@pytest.mark.parametrize("n", [64, 2048, 20000])
+def test_a_mean_that_is_added_in_sequence_is_no_fault(n):
+    atoms = 5 + np.random.default_rng(0).standard_normal((n, 8))
+    x, alpha, sigma = 0.1 * atoms[:1], 0.1, 1.0
+    weights = weights_by(((x - alpha * atoms) ** 2).sum(axis=1), sigma)
+    error = posterior_mean_judged(atoms, x, alpha, sigma, np.cumsum(weights[:, None] * atoms, axis=0)[-1:])
+    assert 0.1 < error < 12
