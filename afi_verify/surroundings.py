@@ -160,7 +160,22 @@ class _Environment(dict[str, str]):
     def __eq__(self, after: object) -> bool:
         return isinstance(after, dict) and all(after.get(name) == value for name, value in self.items())
 
+    def __ne__(self, after: object) -> bool:  # else that of dict
+        return not self == after
+
     __hash__ = None
+
+
+class _RecursionLimit(int):
+    """The limit of recursion; a larger one is no difference: torch.compile asks for one."""
+
+    def __eq__(self, after: object) -> bool:
+        return isinstance(after, int) and int(after) >= int(self)
+
+    def __ne__(self, after: object) -> bool:
+        return not self == after
+
+    __hash__ = int.__hash__
 
 
 def _streams() -> dict[str, Any]:
@@ -253,7 +268,7 @@ _OF_PYTHON = (
     _Part("signal handlers", lambda: {s.name: signal.getsignal(s) for s in _SIGNALS}, _restore_signals),
     _Part(_OF_THE_PROCESS, _streams, _restore_streams),
     _Part(_OF_PYTHONS, _python_streams, _restore_python_streams),
-    _Part("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
+    _Part("the limit of recursion", lambda: _RecursionLimit(sys.getrecursionlimit()), sys.setrecursionlimit),
     _Part("the interval at which threads switch", sys.getswitchinterval, sys.setswitchinterval),
     _Part("garbage collection", _collecting, _collect),
     _Part("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda name: locale.setlocale(locale.LC_ALL, name)),
