@@ -17,18 +17,19 @@ THIN = """() => {
       keep(2, part.querySelectorAll(`:scope > ${kind}`));
     }
   }
-  for (const series of document.querySelectorAll("g.series")) keep(2, series.children);
+  for (const svg of document.querySelectorAll("svg")) keep(4, svg.querySelectorAll("*"));
   keep(2, document.querySelectorAll("math"));
   keep(2, document.querySelectorAll("section.adapter"));
 }"""
 
 
-def violations(page, *, thin=True):
-    """Return what axe finds: the rule, its impact, the element, and what to do."""
+def violations(page, *, thin=True, rules=None):
+    """Return what axe finds, by all rules or by some: the rule, its impact, the element, and what to do."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the test extra is not installed")
     if thin:
         page.evaluate(THIN)
-    found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
+    found = axe.Axe().run(page, options=options).response["violations"]
     return [
         (entry["id"], entry["impact"], node["html"][:200], node["failureSummary"])
         for entry in found

@@ -7,7 +7,7 @@ import pytest
 
 from afi_verify.report import view
 from afi_verify.report.landing import write_landing
-from afi_verify.report.study import Study, write_study
+from afi_verify.report.study import Section, Study, Table, write_study
 from afi_verify.results import AdapterResult, Counterexample, FormulaMargin, Problem, Results, Verdict
 from tests.browser import pages
 from tests.browser.accessible import violations
@@ -114,12 +114,13 @@ def test_a_replay_script_is_shown_and_can_be_had(open_page, report):
     assert download.value.path().read_text("utf-8") == "# number 2\nprint('x')\n"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_themes(open_page, report, scheme):
-    page = open_page(report, color_scheme=scheme)
+def test_themes(open_page, report):
     background = "getComputedStyle(document.body).backgroundColor"
     light, dark = "rgb(255, 255, 255)", "rgb(20, 23, 27)"
-    assert page.evaluate(background) == (light if scheme == "light" else dark)
+    page = open_page(report, color_scheme="light")
+    assert page.evaluate(background) == light
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(background) == dark
     button = page.get_by_role("button", name="Theme")
     button.click()
     assert page.evaluate(background) == light
@@ -129,13 +130,14 @@ def test_themes(open_page, report, scheme):
     assert page.evaluate(background) == light
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_the_overview_and_a_failing_check(open_page, report, scheme):
-    page = open_page(report, "#a1-c2", color_scheme=scheme)
+def test_axe_finds_nothing_in_the_overview_and_a_failing_check(open_page, report):
+    page = open_page(report, "#a1-c2", color_scheme="dark")
     for summary in page.locator("#a1-c2 .body summary").all():
         summary.click()
     assert page.locator(".matrix").is_visible()
     assert violations(page) == []
+    page.emulate_media(color_scheme="light")
+    assert violations(page, rules=["color-contrast"]) == []
 
 
 def test_pages_of_a_folder_link_to_each_other(open_page, tmp_path):
@@ -147,7 +149,55 @@ def test_pages_of_a_folder_link_to_each_other(open_page, tmp_path):
     page = open_page(tmp_path / "index.html")
     assert page.get_by_role("link", name="words").get_attribute("href") == "study/index.html"
     page.evaluate("document.getElementById('main').append(document.createElement('button'))")
-    assert [entry[0] for entry in violations(page)] == ["button-name"]  # it would have told
+    assert [entry[0] for entry in violations(page, rules=["button-name"])] == ["button-name"]  # it would have told
+
+
+def test_a_study_is_searched_and_linked_into_and_its_plots_are_used(open_page, tmp_path):
+    sections = [pages.a_study(words).sections[0] for words in ("apples", "pears")]
+    rows = tuple((f"row {i}", str(i)) for i in range(30))
+    sections.append(Section("Many rows", tables=(Table("numbers", ("name", "value"), rows),)))
+    write_study(dataclasses.replace(pages.a_study(), sections=tuple(sections)), {}, tmp_path / "study")
+    page = open_page(tmp_path / "study" / "index.html", "#pears")
+    assert page.evaluate("document.activeElement.id") == "pears-title"
+    chart = page.locator("#pears .plot")
+    assert chart.locator(".picture-box .mark").count() == 4
+    assert chart.locator(".picture-box .mark.edge").count() == 1  # what is infinite
+    chart.get_by_role("slider").focus()
+    page.keyboard.press("ArrowRight")
+    assert chart.locator(".tip").inner_text() == "pears: 20 (10 to 40) at pears 2"
+    page.keyboard.press("ArrowDown")
+    assert chart.locator(".tip").inner_text() == "pears 2: ∞ at pears 2"
+    legend = page.locator("#pears .legend button")
+    legend.first.click()
+    assert (legend.first.get_attribute("aria-pressed"), chart.locator(".picture-box .mark").count()) == ("false", 2)
+    chart.get_by_text("Numbers of this plot").click()
+    assert chart.locator("tbody tr").first.inner_text().split() == ["1", "2", "3"]
+    page.keyboard.press("/")
+    page.keyboard.type("row 7")
+    assert page.locator("section.part:visible").count() == 1
+    assert page.locator("#many-rows tbody tr:visible").count() == 1
+    assert page.locator("form output").inner_text() == "1 of 34 rows"
+    assert page.evaluate("location.hash") == "#q=row+7"
+    # A link into what the search hides shows it all the same.
+    page.get_by_role("navigation").get_by_role("link", name="apples").click()
+    until(page, "document.querySelector('#apples').checkVisibility()")
+
+
+def test_adapters_side_by_side(open_page, report):
+    page = open_page(report, "#side-by-side&row=score/prop-5/s5")
+    side = page.locator("#side-by-side")
+    until(page, "document.querySelectorAll('#side-by-side .picture-box .mark').length === 20")
+    assert side.locator(".legend").inner_text().split("\n") == ["one · float32", "two · float32"]
+    side.locator("select").select_option("adjoint/prop-5/s6")
+    until(page, "document.querySelectorAll('#side-by-side .mark.edge').length === 20")
+    assert page.evaluate("location.hash") == "#side-by-side&row=adjoint%2Fprop-5%2Fs6"
+
+
+def test_a_link_to_a_counterexample(open_page, report):
+    page = open_page(report, "#a2-c4-worst")
+    assert page.evaluate("document.activeElement.closest('section').id") == "a2-c4-worst"
+    page.locator("#a1-c1 summary").first.click()
+    until(page, "location.hash === '#a1-c1'")
 
 
 def test_a_large_run_is_paged_and_filtered(open_page, tmp_path, monkeypatch):

@@ -36,6 +36,13 @@ const page = (() => {
     history.replaceState(null, "", hash ? `#${hash}` : location.href.split("#")[0]);
   };
 
+  // Once the browser has gone to the address by itself, which takes the focus away from where we put it.
+  const loaded = () =>
+    new Promise((resolve) => {
+      if (document.readyState === "complete") setTimeout(resolve);
+      else window.addEventListener("load", () => setTimeout(resolve));
+    });
+
   const searchByKey = (field) =>
     document.addEventListener("keydown", (event) => {
       if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.matches("input, select, textarea")) return;
@@ -70,5 +77,5 @@ const page = (() => {
     set(choices.includes(stored) ? stored : "auto");
   };
 
-  return { html, finite, number, times, readAddress, writeAddress, searchByKey, hasWords, startTheme };
+  return { html, finite, number, times, readAddress, writeAddress, loaded, searchByKey, hasWords, startTheme };
 })();

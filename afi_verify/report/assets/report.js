@@ -255,6 +255,7 @@
     if (form) startFilter();
     side = beside.start(plotOf, () => write("side-by-side"));
     window.addEventListener("hashchange", () => follow().catch(console.error));
+    await page.loaded();
     await follow();
     for (const check of checks) if (check.open && check.id) await fill(check);
     document.documentElement.dataset.ready = "";

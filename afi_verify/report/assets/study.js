@@ -97,7 +97,7 @@
     };
   };
 
-  const begin = () => {
+  const begin = async () => {
     page.startTheme();
     document.querySelectorAll(".plots").forEach(startPlots);
     const search = startSearch();
@@ -111,9 +111,10 @@
       (element.querySelector("h2") ?? element).focus({ preventScroll: true });
     };
     window.addEventListener("hashchange", follow);
+    await page.loaded();
     follow();
     document.documentElement.dataset.ready = "";
   };
 
-  begin();
+  begin().catch(console.error);
 })();
