@@ -32,6 +32,9 @@ MOST_CALLS = 20_000
 USUAL_CALLS = 1_000
 """With so many calls a problem should be decided; the number of probes is chosen for it."""
 
+FEW = 3
+"""Atoms and dimensions of a simple counterexample."""
+
 _PROBES = tuple(2**k for k in range(5, 13))
 _SAME = 16  # answers; that many equal ones with different seeds are no coincidence
 _ROUNDED = 256.0  # multiples of the attainable that separate an exact estimator's rounding from a fixed probe's error
@@ -73,9 +76,12 @@ def run_stochastic_check(check: Check, plan: Plan) -> CheckResult:
         if found[-1].verdict in (Verdict.FAIL, Verdict.ERROR):
             break  # one is enough, and a broken function may be slow
     decisive = min(found, key=lambda one: _URGENCY.index(one.verdict))
-    example = None
+    worst = simplest = None
     if decisive.verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.UNDECIDED):
-        example = _describe(decisive)
+        worst = _describe(decisive)
+        simplest = (
+            worst if decisive.verdict is Verdict.UNDECIDED else _simplest(subject, kinds, dimension, seed) or worst
+        )
     return CheckResult(
         id=check.id,
         role=check.claim.role,
@@ -91,12 +97,24 @@ def run_stochastic_check(check: Check, plan: Plan) -> CheckResult:
         limit=LIMIT,
         worst_error=None,
         median_error=None,
-        simplest=example,
-        worst=example,
+        simplest=simplest,
+        worst=worst,
     )
 
 
-def _examine(subject: Subject, problem: Problem, false_alarm: float, rng: np.random.Generator) -> _Found:
+def _simplest(subject: Subject, kinds: tuple[str, ...], dimension: int | None, seed: int) -> Counterexample | None:
+    """Return a problem of few atoms in few dimensions that shows a fault already found, if few calls do."""
+    for number, problem in enumerate(estimate_problems(kinds, dimension or FEW, 3, seed, num_atoms=FEW)):
+        rng = np.random.default_rng([seed, 11, number])
+        found = _examine(subject, problem, FALSE_ALARM / CHECKS_IN_A_RUN, rng, USUAL_CALLS)
+        if found.verdict in (Verdict.FAIL, Verdict.ERROR):
+            return _describe(found)
+    return None
+
+
+def _examine(
+    subject: Subject, problem: Problem, false_alarm: float, rng: np.random.Generator, most_calls: int | None = None
+) -> _Found:
     handed = round_problem(subject, problem)
     claim = subject.claim
     truth = find_truth(claim, handed.values, problem, handed.skew, PRECISIONS[subject.dtype])
@@ -117,7 +135,7 @@ def _examine(subject: Subject, problem: Problem, false_alarm: float, rng: np.ran
     rows: list[Array] = []
     try:
         found = _broken_seed(subject, handed, probes, rng, allowance)
-        budget = min(test.budget, MOST_CALLS)
+        budget = min(test.budget, MOST_CALLS if most_calls is None else most_calls)
         while not found and test.outcome is Outcome.OPEN and test.count < budget:
             row = _ask(subject, handed, probes, _a_seed(rng))
             if not np.isfinite(row).all():

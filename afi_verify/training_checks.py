@@ -26,7 +26,7 @@ from afi_verify.handing import Handed, Subject, invoke, round_problem
 from afi_verify.outcome import result_of
 from afi_verify.planning import Check, Plan
 from afi_verify.results import CheckResult, Counterexample, FormulaMargin, Verdict
-from afi_verify.stochastic_checks import CHECKS_IN_A_RUN
+from afi_verify.stochastic_checks import CHECKS_IN_A_RUN, FEW
 
 STEPS = (500, 3000)
 """Values of ``num_steps``, one after the other while a head is not good enough."""
@@ -88,8 +88,10 @@ def run_training_check(check: Check, plan: Plan) -> CheckResult:
             break  # one is enough, and training may be slow
     decisive = min(found, key=lambda one: _URGENCY.index(one.verdict))
     passed = decisive.verdict is Verdict.PASS
+    worst = simplest = None if passed else _describe(decisive)
+    if decisive.verdict in (Verdict.FAIL, Verdict.ERROR):
+        simplest = _simplest(subject, dimension, seed) or worst
     result = result_of(check, decisive.verdict, _summary(found) if passed else decisive.message, [])
-    example = None if passed else _describe(decisive)
     margins = _margins(found)
     untold = [margin.formula for margin in margins if not margin.telling]
     if passed and untold:
@@ -100,9 +102,18 @@ def run_training_check(check: Check, plan: Plan) -> CheckResult:
         items=sum(one.points for one in found),
         evidence=sum(one.points for one in found if one.verdict in (Verdict.PASS, Verdict.FAIL)),
         margins=margins,
-        simplest=example,
-        worst=example,
+        simplest=simplest,
+        worst=worst,
     )
+
+
+def _simplest(subject: Subject, dimension: int | None, seed: int) -> Counterexample | None:
+    """Return a problem of few atoms that shows a fault already found, if one does."""
+    for number, problem in enumerate(training_problems(subject.asks_for("weights"), dimension, 4, seed, num_atoms=FEW)):
+        found = _examine(subject, problem, FALSE_ALARM / CHECKS_IN_A_RUN, np.random.default_rng([seed, 12, number]))
+        if found.verdict in (Verdict.FAIL, Verdict.ERROR):
+            return _describe(found)
+    return None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -24,7 +24,9 @@ LOG_SNR_RANGE = (-3.0, 5.0)
 """Where the noise is not nearly 1: a division by sigma that is missing must show."""
 
 
-def estimate_problems(eps_kinds: tuple[str, ...], dimension: int | None, count: int, seed: int) -> Iterator[Problem]:
+def estimate_problems(
+    eps_kinds: tuple[str, ...], dimension: int | None, count: int, seed: int, *, num_atoms: int = ATOMS
+) -> Iterator[Problem]:
     """Yield ``count`` problems of two points for each function that plays epsilon, at noise levels dealt out evenly.
 
     Parameters
@@ -40,7 +42,7 @@ def estimate_problems(eps_kinds: tuple[str, ...], dimension: int | None, count: 
             # One noise level for both points: an adapter may take a number.
             times = np.full(2, time_near_log_snr(schedule, float(log_snr)))
             alpha, sigma = noise_at(schedule, times)
-            weights = np.full(ATOMS, 1 / ATOMS)
+            weights = np.full(num_atoms, 1 / num_atoms)
             atoms, deviation = place_atoms(rng, "shared", weights, d, float(np.sqrt(POSTERIOR_PART * d)))
             data = sigma[0] / alpha[0] * atoms
             yield Problem(
@@ -50,7 +52,7 @@ def estimate_problems(eps_kinds: tuple[str, ...], dimension: int | None, count: 
                 values={
                     "x": sigma[:, None] * deviation * rng.standard_normal((2, d)),
                     "v": rng.standard_normal((2, d)),
-                    "x0": data[:2],
+                    "x0": data[[0, -1]],
                     "t": times,
                     "alpha": alpha,
                     "sigma": sigma,

@@ -28,7 +28,9 @@ _LIGHTEST = 0.1
 """Weight of the atom of the largest norm, over that of the smallest."""
 
 
-def training_problems(weighted: bool, dimension: int | None, count: int, seed: int) -> Iterator[Problem]:
+def training_problems(
+    weighted: bool, dimension: int | None, count: int, seed: int, *, num_atoms: int = 5
+) -> Iterator[Problem]:
     """Yield ``count`` problems with data, weights and a schedule, and a point at each of the times.
 
     Parameters
@@ -42,7 +44,7 @@ def training_problems(weighted: bool, dimension: int | None, count: int, seed: i
     for number in range(count):
         schedule, along = SCHEDULES[number % len(SCHEDULES)], number % 2 == 1
         d = dimension or (2 if number < 2 else int(rng.integers(2, 5)))
-        data = _along_a_ray(rng, 5, d) if along else _all_around(rng, 5, d)
+        data = _along_a_ray(rng, num_atoms, d) if along else _all_around(rng, num_atoms, d)
         weights = np.geomspace(1, _LIGHTEST, len(data)) if weighted else np.ones(len(data))
         weights /= weights.sum()
         t, alpha, sigma = levels_of(schedule)
