@@ -165,17 +165,18 @@ class Adapter:
         Parameters
         ----------
         check
-            A role, ``"role/claim"`` or ``"role/claim/scenario"``.
+            A role, ``"role/claim"`` or ``"role/claim/scenario"``; ``"relation/linearity"`` for a relation.
         reason
             Why it fails; shown in every report.
         ceiling
-            Largest error accepted, in multiples of the attainable error; above the limit of 16.
+            Largest error accepted, above the limit of 16: in multiples of the attainable error, or of what corresponds
+            to it for trajectories, random estimates and trained heads.
         until
             The last day on which it is accepted: a date, or text such as ``"2027-03-31"``.
         dtypes
             The precisions it is known in; all when left out.
         log_snr
-            The range of log-SNR it is known in; all when left out.
+            The range of log-SNR it is known in, of trajectories that of their starts; all when left out.
 
         Raises
         ------

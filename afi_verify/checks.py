@@ -17,8 +17,8 @@ from afi_verify.counterexamples import describe, fits_in_a_script
 from afi_verify.diagnosis import diagnose
 from afi_verify.drawing import draw_problems, shrink
 from afi_verify.examination import Finding, Kind, examine
+from afi_verify.excuses import Excuses
 from afi_verify.handing import Subject
-from afi_verify.known_failures import KnownFailure, excusing, explain
 from afi_verify.outcome import VERDICTS, acquit, result_of, weightiest
 from afi_verify.planning import DRAWN_SCENARIOS, Check, Plan, why_not
 from afi_verify.reduction import with_fewer_atoms
@@ -27,7 +27,8 @@ from afi_verify.relation_examination import RelationFinding
 from afi_verify.results import CheckResult, Verdict
 from afi_verify.stochastic_checks import run_stochastic_check
 from afi_verify.training_checks import run_training_check
-from afi_verify.trajectory_checks import TrajectoryFinding, conclude_trajectories, look_at_trajectories
+from afi_verify.trajectory_checks import conclude_trajectories, look_at_trajectories
+from afi_verify.trajectory_examination import TrajectoryFinding
 
 
 def run_check(check: Check, plan: Plan) -> CheckResult:
@@ -77,50 +78,29 @@ def look_for_faults(check: Check, plan: Plan, stop: Callable[[Any], bool] = lamb
 def conclude(check: Check, plan: Plan, findings: Findings) -> CheckResult:
     """Return the result of a check that found ``findings``, with counterexamples made as simple as they get."""
     if isinstance(check.claim, Relation):
-        return conclude_relation(check, cast("list[RelationFinding]", findings))
+        return conclude_relation(check, plan, cast("list[RelationFinding]", findings))
     if isinstance(check.claim, TrajectoryClaim):
-        return conclude_trajectories(check, cast("list[TrajectoryFinding]", findings))
+        return conclude_trajectories(check, plan, cast("list[TrajectoryFinding]", findings))
     return _conclude(check, plan, cast("list[Finding]", findings))
 
 
 def _conclude(check: Check, plan: Plan, findings: list[Finding]) -> CheckResult:
-    subject, adapter = _subject(check), check.adapter
-    about_this = [failure for failure in adapter.known_failures if failure.names(check.id)]
-    accepted = [failure for failure in about_this if plan.today <= failure.until]
-    known = [finding for finding in findings if _excuses(finding, accepted)]
-    new = [finding for finding in findings if finding not in known]
+    subject, excuses = _subject(check), Excuses.of(check, plan)
     if all(finding.kind is Kind.RIGHT for finding in findings):
         return acquit(check, findings)
-    if all(finding.kind is Kind.RIGHT for finding in new):
-        blamed, accepted = known, []
-    else:
-        blamed = new
+    blamed, known = excuses.blamed(findings)
     decisive = weightiest(blamed)
     if check.scenario in DRAWN_SCENARIOS:
 
         def look(problem: Problem) -> Finding:
             finding = examine(subject, problem)
-            return dataclasses.replace(finding, kind=Kind.RIGHT) if _excuses(finding, accepted) else finding
+            excused = not known and excuses.excuse(finding)
+            return dataclasses.replace(finding, kind=Kind.RIGHT) if excused else finding
 
         simplest = shrink(_demand(subject), look, blamed, decisive.kind, _seed(check, plan))
     else:
         simplest = with_fewer_atoms(subject, decisive)
-    result = _accuse(check, subject, findings, blamed, simplest)
-    if blamed is known:
-        reasons = {failure.reason: None for finding in known for failure in _excuses(finding, about_this)}
-        return dataclasses.replace(result, known_failure="; ".join(reasons))
-    why = [explain(about_this, plan.today, finding.errors, finding.problem.log_snr) for finding in blamed]
-    said = max(why, key=len)
-    if said:
-        return dataclasses.replace(result, verdict=Verdict.FAIL, message=f"{result.message} {said}")
-    return result
-
-
-def _excuses(finding: Finding, accepted: list[KnownFailure]) -> list[KnownFailure]:
-    """Return the known failures that excuse a finding; what broke is never excused."""
-    if finding.kind not in (Kind.WRONG, Kind.INACCURATE):
-        return []
-    return excusing(accepted, finding.errors, finding.problem.log_snr)
+    return excuses.apply(_accuse(check, subject, findings, blamed, simplest), blamed, known)
 
 
 def _subject(check: Check) -> Subject:

@@ -78,12 +78,12 @@ class Console:
 
     def summary(self, results: Results) -> None:
         """Show what went wrong, then the sum of what ran and what did not."""
-        for check in results.checks:
+        for source, check in ((adapter.source, check) for adapter in results.adapters for check in adapter.checks):
             if check.verdict in (Verdict.PASS, Verdict.NOT_PROVIDED):
                 continue
             self._out.print()
             self._out.print(rich.text.Text(f"{check.verdict.value}: {check.id}", style=_STYLES[check.verdict]))
-            for line in lines_of(check):
+            for line in lines_of(check, source):
                 self._out.print(f"  {line}")
             if check.id in results.output:
                 self._out.print("  it printed:")

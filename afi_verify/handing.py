@@ -147,6 +147,17 @@ def call(subject: Subject, handed: Handed, dtype: str, complaints: list[str] | N
     return numbers.reshape(_flat_shape(expected, event))
 
 
+def call_with(subject: Subject, handed: Handed, **settings: int) -> Array:
+    """Call the function with settings: ``num_steps``, ``num_probes`` or ``seed``; see :func:`call`.
+
+    Raises
+    ------
+    BrokenAnswerError
+        If there is no answer.
+    """
+    return call(subject, dataclasses.replace(handed, settings=settings), subject.dtype)
+
+
 def _ask(subject: Subject, arguments: Mapping[str, Any], dtype: str) -> Any:
     """Call the function; whatever it does to the process besides is put back."""
     process, children = os.getpid(), forks()

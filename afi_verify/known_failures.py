@@ -12,14 +12,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from afi_properties.catalogue import CLAIMS
+from afi_properties.catalogue import ALL_CLAIMS, RELATIONS
+from afi_properties.claim import AnyClaim, Claim
 from afi_properties.judgement import LIMIT
 from afi_properties.problem import Array
 from afi_verify.backends import DTYPES
 from afi_verify.errors import UnusableError
 from afi_verify.results import CheckResult, Verdict
 
+NO_ORACLE = "no-oracle"
 SCENARIOS_OF_FAMILY = {"dirac": ("dirac", "digits", "own-data"), "gaussian-mixture": ("gaussian-mixture",)}
+
+_WHOLE_RANGE = frozenset(claim.role for claim in ALL_CLAIMS if claim.answer == "head")
+"""Roles whose errors are means over all noise levels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,18 +94,28 @@ def make_known_failure(
         low = high = math.nan
     if not low <= high:
         raise UnusableError(f"{where}: log_snr must be a pair (low, high) such as (10, 20); got {log_snr!r}.")
+    if check.partition("/")[0] in _WHOLE_RANGE and (low, high) != (-math.inf, math.inf):
+        raise UnusableError(f"{where}: its claim is about all noise levels at once; leave out log_snr.")
     names = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)
     return KnownFailure(check, reason, float(ceiling), day, names, (low, high))
 
 
 def _known_names() -> list[str]:
+    named = [
+        (claim.role, claim.label, SCENARIOS_OF_FAMILY[claim.family] if _on_real_data(claim) else (claim.family,))
+        for claim in ALL_CLAIMS
+    ]
+    named += [(relation.role, relation.label, (NO_ORACLE,)) for relation in RELATIONS]
     names: dict[str, None] = {}
-    for claim in CLAIMS:
-        names[claim.role] = None
-        names[f"{claim.role}/{claim.label}"] = None
-        for scenario in SCENARIOS_OF_FAMILY.get(claim.family, ()):
-            names[f"{claim.role}/{claim.label}/{scenario}"] = None
+    for role, label, scenarios in named:
+        names[role] = None
+        names[f"{role}/{label}"] = None
+        names |= {f"{role}/{label}/{scenario}": None for scenario in scenarios}
     return list(names)
+
+
+def _on_real_data(claim: AnyClaim) -> bool:
+    return isinstance(claim, Claim) and not claim.random
 
 
 def excusing(declared: Sequence[KnownFailure], errors: Array, log_snr: Array) -> list[KnownFailure]:
@@ -111,10 +126,10 @@ def excusing(declared: Sequence[KnownFailure], errors: Array, log_snr: Array) ->
     declared
         Those about this check that are not past their date.
     errors, log_snr
-        Of each point, (B,); ``nan`` where there is no error.
+        Of each point, (B,), of a finding that is not right; ``nan`` where there is no error.
     """
     used = []
-    bad = errors > LIMIT
+    bad = _bad(errors)
     open_ = bad.copy()
     for failure in declared:
         accepted = bad & failure.covers(log_snr) & (errors <= failure.ceiling)
@@ -124,11 +139,20 @@ def excusing(declared: Sequence[KnownFailure], errors: Array, log_snr: Array) ->
     return used if bad.any() and not open_.any() else []
 
 
+def _bad(errors: Array) -> Array:
+    """Return which points of a finding that is not right are to blame for it, (B,) bool.
+
+    A trajectory that approaches the truth too slowly, or is not decided, may be within the limit: then all of them.
+    """
+    bad = np.asarray(errors > LIMIT)
+    return bad if bad.any() else ~np.isnan(errors)
+
+
 def explain(declared: Sequence[KnownFailure], today: datetime.date, errors: Array, log_snr: Array) -> str:
     """Say why known failures in whose scope some bad points are do not excuse them; empty if there are none."""
     sentences = []
     for failure in declared:
-        inside = (errors > LIMIT) & failure.covers(log_snr)
+        inside = _bad(errors) & failure.covers(log_snr)
         if inside.any() and today > failure.until:
             sentences.append(
                 f"It was known (“{failure.reason}”), to be mended by {failure.until}; mend it, or set another date."
@@ -164,7 +188,8 @@ def without_stale(
         skipped = any(check_id not in results for check_id in named)
         if skipped or not ran or any(result.verdict is not Verdict.PASS for result in ran):
             continue
-        inside = [r for r in ran if failure.covers(np.array([point.log_snr for point in r.points])).any()]
+        # A result without points is about all noise levels.
+        inside = [r for r in ran if not r.points or failure.covers(np.array([p.log_snr for p in r.points])).any()]
         for result in inside:
             message = (
                 f"It passes, although a known failure is declared (“{failure.reason}”): remove "

@@ -16,10 +16,10 @@ from afi_properties.trajectory import TrajectoryClaim
 from afi_properties.trajectory_cases import LARGEST_DIMENSION
 from afi_verify.adapter import Adapter
 from afi_verify.errors import UnusableError
+from afi_verify.known_failures import NO_ORACLE as NO_ORACLE
 from afi_verify.profiles import Profile, profile_named
 
 DRAWN_SCENARIOS = ("dirac", "gaussian-mixture")
-NO_ORACLE = "no-oracle"
 SCENARIOS = (*DRAWN_SCENARIOS, "digits", NO_ORACLE)
 OWN_DATA = "own-data"
 

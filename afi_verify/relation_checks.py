@@ -8,25 +8,20 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from afi_properties.building import build_problem
-from afi_properties.noise_levels import noise_at, time_near_log_snr
-from afi_properties.problem import Array, Problem
+from afi_properties.problem import Problem
 from afi_properties.relation import Relation
 from afi_properties.strategies import Demand, stratified_choices
-from afi_reference.schedules import LogSNRLinear
+from afi_properties.unknown_data import BATCHES, LOG_SNRS, points_problem
 from afi_verify.adapter import Adapter
 from afi_verify.backends import load_backend
 from afi_verify.examination import Kind
+from afi_verify.excuses import Excuses
 from afi_verify.handing import Subject
 from afi_verify.outcome import VERDICTS, acquit, result_of, weightiest
 from afi_verify.planning import Check, Plan, teams
 from afi_verify.relation_examination import RelationFinding, examine_relation
 from afi_verify.relation_team import Team
 from afi_verify.results import CheckResult, Counterexample
-
-LOG_SNRS = (0, -3, 3, -6, 6)
-"""Noise levels at which functions of unknown data are asked; a trained network knows no more extreme ones."""
-
-_BATCHES = (1, 1, 2, 3)
 
 MOST_EXTENDED = 5
 """How many times as many cases as planned are tried before a relation is called vacuous."""
@@ -49,7 +44,7 @@ def look_for_violations(
     findings: list[RelationFinding] = []
     stated = teams(relation, check.adapter, plan)
     for family, roles in stated:
-        team = _team(relation, check.adapter, family, roles)
+        team = team_of(relation, check.adapter, family, roles)
         about = "" if len(stated) == 1 else f" ({' and '.join(roles)}, {family} data)"
         own: list[RelationFinding] = []
         for number, problem in enumerate(_problems(team, family, plan)):
@@ -70,13 +65,15 @@ def _all_told(findings: list[RelationFinding]) -> bool:
     return all(any((f.margins.get(name, np.zeros(1)) > 1).any() for f in findings) for name in names)
 
 
-def conclude_relation(check: Check, findings: list[RelationFinding]) -> CheckResult:
+def conclude_relation(check: Check, plan: Plan, findings: list[RelationFinding]) -> CheckResult:
     """Return the result of a relation that found ``findings``, with the simplest of them as counterexample."""
-    decisive = weightiest(findings)
-    if decisive.kind is Kind.RIGHT:
+    excuses = Excuses.of(check, plan)
+    if all(finding.kind is Kind.RIGHT for finding in findings):
         return acquit(check, findings)
-    alike = [finding for finding in findings if finding.kind is decisive.kind]
-    return result_of(
+    blamed, known = excuses.blamed(findings)
+    decisive = weightiest(blamed)
+    alike = [finding for finding in blamed if finding.kind is decisive.kind]
+    result = result_of(
         check,
         VERDICTS[decisive.kind],
         f"{decisive.message} So in {len(alike)} of {len(findings)} cases.",
@@ -84,9 +81,17 @@ def conclude_relation(check: Check, findings: list[RelationFinding]) -> CheckRes
         simplest=_describe(min(alike, key=_complexity)),
         worst=_describe(decisive),
     )
+    return excuses.apply(result, blamed, known)
 
 
-def _team(relation: Relation, adapter: Adapter, family: str, roles: tuple[str, ...]) -> Team:
+def team_of(relation: Relation, adapter: Adapter, family: str, roles: tuple[str, ...]) -> Team:
+    """Return the functions of an adapter for some roles.
+
+    Raises
+    ------
+    UnusableError
+        If the adapter's backend cannot be used here.
+    """
     backend = load_backend(adapter.backend, adapter.dtype, adapter.device)
     subjects = {role: Subject(adapter, backend, adapter.functions[role, family]) for role in roles}
     return Team(relation, roles, subjects)
@@ -129,28 +134,14 @@ def _of_unknown_data(team: Team, plan: Plan, count: int, seed: int) -> Iterator[
     """Yield problems without data: points noised from the user's samples, or from a standard normal distribution."""
     event = next(iter(team.subjects.values())).adapter.event_shape
     assert event is not None
-    dimension, schedule = math.prod(event), LogSNRLinear()
+    dimension = math.prod(event)
     samples = plan.own_data.atoms if plan.own_data is not None else None
     if samples is not None and samples.shape[1] != dimension:
         samples = None
     for index in range(count):
-        rng = np.random.default_rng([seed, index])
-        batch, log_snr = _BATCHES[index % len(_BATCHES)], LOG_SNRS[index % len(LOG_SNRS)]
-        times = np.full(batch, time_near_log_snr(schedule, log_snr))
-        alpha, sigma = noise_at(schedule, times)
-        clean = rng.standard_normal((batch, dimension))
-        if samples is not None:
-            clean = samples[rng.integers(0, len(samples), batch)]
-        values: dict[str, Array] = {
-            "x": alpha[:, None] * clean + sigma[:, None] * rng.standard_normal(clean.shape),
-            "v": rng.standard_normal(clean.shape),
-            "t": times,
-            "alpha": alpha,
-            "sigma": sigma,
-        }
-        if samples is not None and team.relation.needs_samples:
-            values["samples"] = samples
-        yield Problem("no-oracle", f"data unknown, {schedule.name}", schedule, values, seed=int(rng.integers(2**31)))
+        batch, log_snr = BATCHES[index % len(BATCHES)], LOG_SNRS[index % len(LOG_SNRS)]
+        hand_over = team.relation.needs_samples
+        yield points_problem(batch, dimension, log_snr, seed, index, samples, hand_over=hand_over)
 
 
 def _complexity(finding: RelationFinding) -> tuple[int, int, int]:
@@ -170,4 +161,5 @@ def _describe(finding: RelationFinding) -> Counterexample:
         error=error,
         message=finding.message,
         script=finding.script(),
+        id=problem.id or "",
     )

@@ -92,7 +92,7 @@ def _finding(
     if message and len(team.relation.roles) > 1 and kind is not Kind.ERROR:
         message = f"{' and '.join(team.roles)}: {message}"
     if len(errors) < problem.batch:  # some relations are about one point
-        problem = only(problem, np.arange(len(errors)))
+        problem = dataclasses.replace(only(problem, np.arange(len(errors))), id=problem.id)
     return RelationFinding(team.roles, problem, kind, message, errors, margins)
 
 

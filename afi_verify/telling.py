@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
-from afi_verify.results import CheckResult
+from afi_verify.results import CheckResult, Counterexample
 
 
 def lines_of(check: CheckResult, source: str = "") -> Iterator[str]:
@@ -24,6 +24,25 @@ def lines_of(check: CheckResult, source: str = "") -> Iterator[str]:
         return
     yield f"simplest case: {check.simplest.case}"
     yield check.simplest.message
-    if check.simplest.id:
-        words = (source or "ADAPTER.py", check.id, check.simplest.id)
-        yield f"again: afi-verify replay {shlex.join(words)}"
+    command = replay_command(check, check.simplest, source)
+    if command:
+        yield f"again: {command}"
+
+
+def replay_command(check: CheckResult, case: Counterexample, source: str) -> str:
+    """Return the command that runs a case again; empty if there is none.
+
+    Parameters
+    ----------
+    check
+        What found the case.
+    case
+        The case.
+    source
+        The file with the adapter, or the module of the shipped ones; ``ADAPTER.py`` stands for it where not known.
+    """
+    if not case.id:
+        return ""
+    file = source if source.endswith(".py") else "shipped" if source else "ADAPTER.py"
+    own = check.scenario == "own-data" or case.id.rpartition("_")[2].startswith(("on-", "with-"))
+    return shlex.join(["afi-verify", "replay", file, check.id, case.id, *(["--data", "DATA.npy"] if own else [])])

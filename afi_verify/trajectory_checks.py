@@ -1,72 +1,30 @@
 """Running a claim about a trajectory: the limit of the answers for more and more steps is held against the truth."""
 
-import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
-import numpy as np
-
-from afi_properties.convergence import (
-    RESOLUTION,
-    STEPS,
-    Convergence,
-    Limit,
-    judge_answer,
-    judge_limit,
-    rounding_of,
-)
-from afi_properties.judgement import LIMIT
-from afi_properties.precision import PRECISIONS
-from afi_properties.problem import Array, Problem
-from afi_properties.trajectory import TrajectoryClaim, margins_of_trajectory, trajectory_of
-from afi_reference.flow import FlowResult
+from afi_properties.problem import Problem
+from afi_properties.trajectory import TrajectoryClaim
+from afi_properties.trajectory_cases import simpler_trajectories, trajectory_problems, with_skew_epsilon
+from afi_properties.transport_cases import simpler_transports
 from afi_verify.backends import load_backend
-from afi_verify.errors import BrokenAnswerError
 from afi_verify.examination import Kind
-from afi_verify.handing import Subject, call, round_problem
+from afi_verify.excuses import Excuses
+from afi_verify.flow_diagnosis import diagnose_trajectory
+from afi_verify.handing import Subject
 from afi_verify.outcome import VERDICTS, acquit, result_of, weightiest
 from afi_verify.planning import Check, Plan
 from afi_verify.results import CheckResult, Counterexample
+from afi_verify.trajectory_examination import TrajectoryFinding, claim_of, examine_trajectory, knows_epsilon_alone
+from afi_verify.trajectory_replay import trajectory_script
 
 CASES_PER_ROUND = 2
 FEWEST_CASES = 6
 
-_KINDS = {
-    Limit.OPEN: Kind.UNDECIDED,
-    Limit.RIGHT: Kind.RIGHT,
-    Limit.WRONG: Kind.WRONG,
-    Limit.SLOW: Kind.INACCURATE,
-    Limit.STAGNANT: Kind.INACCURATE,
-}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TrajectoryFinding:
-    """What one problem showed.
-
-    Errors are in the unit of all errors, of which 16 pass: here a sixteenth of the resolution.
-    """
-
-    problem: Problem
-    kind: Kind
-    message: str  # empty when right
-    errors: Array  # (B,)
-    margins: Mapping[str, Array]  # by wrong formula, (B,)
-
-    @property
-    def worst(self) -> float:
-        """Largest error; 0 when there is none."""
-        return float(np.nanmax(self.errors)) if not np.isnan(self.errors).all() else 0.0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Known:
-    """The truth of a claim on a problem."""
-
-    truth: FlowResult
-    scale: Array  # (B,)
-    margins: Mapping[str, Array]
+_STEPS_OF_SIMPLER = 128
+_MOST_SIMPLER = 12
+"""Simpler problems that are tried: the truth of each costs a second in the worst case."""
 
 
 def look_at_trajectories(
@@ -79,108 +37,108 @@ def look_at_trajectories(
     UnusableError
         If the adapter's backend cannot be used here.
     """
-    adapter, claim = check.adapter, check.claim
-    assert isinstance(claim, TrajectoryClaim)
-    backend = load_backend(adapter.backend, adapter.dtype, adapter.device)
-    subject = Subject(adapter, backend, adapter.functions[claim.role, claim.family])
-    findings = []
-    dimension = math.prod(adapter.event_shape) if adapter.event_shape else None
-    # Who asks for atoms without their weights is told that these are uniform.
-    weighted = subject.asks_for("weights") or not subject.asks_for("data", "means")
-    count = FEWEST_CASES + CASES_PER_ROUND * (plan.profile.rounds - 1)
-    for problem in _drawn(claim.cases, claim.family, count, plan.seed, dimension, weighted):
-        findings.append(_examine(subject, claim, problem))
-        # What is wrong or broken may be slow, too.
-        if stop(findings[-1]) or findings[-1].kind in (Kind.WRONG, Kind.ERROR):
+    subject, excuses, findings = _subject(check), Excuses.of(check, plan), []
+    for problem in _problems(subject, plan, FEWEST_CASES + CASES_PER_ROUND * (plan.profile.rounds - 1)):
+        findings.append(examine_trajectory(subject, problem))
+        # What is wrong or broken may be slow, too; but a failure that is known hides no other.
+        decided = findings[-1].kind in (Kind.WRONG, Kind.ERROR) and not excuses.excuse(findings[-1])
+        if stop(findings[-1]) or decided:
             break
     return findings
 
 
-def conclude_trajectories(check: Check, findings: list[TrajectoryFinding]) -> CheckResult:
-    """Return the result of a check that found ``findings``."""
+def conclude_trajectories(check: Check, plan: Plan, findings: list[TrajectoryFinding]) -> CheckResult:
+    """Return the result of a check that found ``findings``, with a counterexample made as simple as it gets."""
     if all(finding.kind is Kind.RIGHT for finding in findings):
         return acquit(check, findings)
-    decisive = weightiest(findings)
-    same = sum(finding.kind is decisive.kind for finding in findings)
-    example = _describe(decisive)
-    message = f"{decisive.message} So in {same} of {len(findings)} cases."
-    return result_of(check, VERDICTS[decisive.kind], message, findings, simplest=example, worst=example)
+    subject, excuses = _subject(check), Excuses.of(check, plan)
+    blamed, known = excuses.blamed(findings)
+    decisive = weightiest(blamed)
+    same = sum(finding.kind is decisive.kind for finding in blamed)
+    simplest = _simplest(subject, decisive, lambda finding: known or not excuses.excuse(finding))
+    explanation, message = None, f"{decisive.message} So in {same} of {len(findings)} cases."
+    if decisive.kind is Kind.WRONG:
+        explanation = diagnose_trajectory(subject, _problems_for_a_diagnosis(check, plan))
+    if explanation is not None:
+        message += f" Diagnosis: the answer {explanation.sentence}."
+    result = result_of(
+        check,
+        VERDICTS[decisive.kind],
+        message,
+        findings,
+        explanation=explanation,
+        simplest=_describe(subject, simplest),
+        worst=_describe(subject, decisive),
+    )
+    return excuses.apply(result, blamed, known)
+
+
+def _subject(check: Check) -> Subject:
+    adapter, claim = check.adapter, check.claim
+    assert isinstance(claim, TrajectoryClaim)
+    backend = load_backend(adapter.backend, adapter.dtype, adapter.device)
+    return Subject(adapter, backend, adapter.functions[claim.role, claim.family])
+
+
+def _problems(subject: Subject, plan: Plan, count: int) -> tuple[Problem, ...]:
+    adapter, claim = subject.adapter, claim_of(subject)
+    dimension = math.prod(adapter.event_shape) if adapter.event_shape else None
+    # Who asks for atoms without their weights is told that these are uniform.
+    weighted = subject.asks_for("weights") or not subject.asks_for("data", "means")
+    skew = "skew" in claim.eps_kinds and knows_epsilon_alone(subject)
+    return _drawn(claim.cases, claim.family, count, plan.seed, dimension, weighted, skew)
+
+
+def _problems_for_a_diagnosis(check: Check, plan: Plan) -> tuple[Problem, ...]:
+    """Return the first cases of the check; for answers that are yes or no, which say little, twice as many."""
+    subject = _subject(check)
+    return _problems(subject, plan, FEWEST_CASES * (2 if claim_of(subject).answer == "flags" else 1))
 
 
 @functools.lru_cache(maxsize=8)
 def _drawn(
-    cases: Callable[..., Iterator[Problem]], family: str, count: int, seed: int, dimension: int | None, weighted: bool
+    cases: Callable[..., Iterator[Problem]],
+    family: str,
+    count: int,
+    seed: int,
+    dimension: int | None,
+    weighted: bool,
+    skew: bool,
 ) -> tuple[Problem, ...]:
     # Kept, because truths are known by the identity of their problem: the same numbers in every precision.
-    return tuple(cases(family, count, seed, dimension, weighted=weighted))
+    drawn = list(cases(family, count, seed, dimension, weighted=weighted))
+    if skew and dimension != 1:
+        # One more for every second of them.
+        drawn += [with_skew_epsilon(problem) for problem in drawn[1::2]]
+    return tuple(drawn)
 
 
-@functools.lru_cache(maxsize=512)
-def _known(claim_key: tuple[str, str], problem: Problem) -> _Known:
-    claim = _claim_of(claim_key)
-    trajectory = trajectory_of(problem)
-    truth = claim.truth(trajectory)
-    scale = claim.scale(trajectory, truth.value)
-    return _Known(truth, scale, margins_of_trajectory(claim, trajectory, truth.value))
+def _simplest(
+    subject: Subject, found: TrajectoryFinding, counts: Callable[[TrajectoryFinding], bool]
+) -> TrajectoryFinding:
+    """Return the first of some simpler problems that shows the same; what is broken or slow is not asked again."""
+    if found.kind is not Kind.WRONG or found.problem.id is None:
+        return found
+    simpler = simpler_trajectories if claim_of(subject).cases is trajectory_problems else simpler_transports
+    size, tried = _size(found.problem), 0
+    for problem in simpler(found.problem):
+        if _size(problem) >= size:
+            continue
+        finding = examine_trajectory(subject, problem, _STEPS_OF_SIMPLER)
+        if finding.kind is Kind.WRONG and counts(finding):
+            return finding
+        tried += 1
+        if tried == _MOST_SIMPLER:
+            break
+    return found
 
 
-def _claim_of(key: tuple[str, str]) -> TrajectoryClaim:
-    from afi_properties.catalogue import TRAJECTORY_CLAIMS
-
-    return next(claim for claim in TRAJECTORY_CLAIMS if (claim.role, claim.family) == key)
+def _size(problem: Problem) -> int:
+    return problem.batch * problem.atoms * problem.dimension
 
 
-def _examine(subject: Subject, claim: TrajectoryClaim, problem: Problem) -> TrajectoryFinding:
-    known = _known((claim.role, claim.family), problem)
-    unit = PRECISIONS[subject.dtype].unit_roundoff
-    noise = rounding_of(known.scale, unit, STEPS[2]) + known.truth.error
-    if not (4 * noise < RESOLUTION * known.scale).all():
-        nothing = {name: np.zeros(problem.batch) for name in known.margins}
-        return TrajectoryFinding(problem, Kind.RIGHT, "", np.full(problem.batch, np.nan), nothing)
-    handed = round_problem(subject, problem)
-    truth, error = known.truth.value, known.truth.error
-    answers: list[Array] = []
-    try:
-        if not subject.asks_for("num_steps"):
-            answers.append(call(subject, handed, subject.dtype))
-            found = judge_answer(answers[0], truth, error, known.scale)
-        for steps in STEPS if subject.asks_for("num_steps") else ():
-            answers.append(call(subject, dataclasses.replace(handed, settings={"num_steps": steps}), subject.dtype))
-            last = steps == STEPS[-1]
-            found = judge_limit(answers, truth, error, known.scale, unit, last=last)
-            if found.limit is not Limit.OPEN:
-                break
-    except BrokenAnswerError as broken:
-        unknown = np.full(problem.batch, np.nan)
-        return TrajectoryFinding(problem, Kind.ERROR, str(broken), unknown, known.margins)
-    kind = _KINDS[found.limit]
-    message = "" if kind is Kind.RIGHT else _message(found, answers, truth)
-    return TrajectoryFinding(problem, kind, message, LIMIT * found.errors, known.margins)
-
-
-def _message(found: Convergence, answers: list[Array], truth: Array) -> str:
-    point = found.worst
-    far = f"point {point} is {found.errors[point] * RESOLUTION:.3g} of the claim's scale from the truth"
-    if truth.ndim == 1:
-        far += f", {answers[-1][point]:.6g} for {truth[point]:.6g}"
-    if len(answers) == 1:
-        return f"With the steps that it chooses itself {far}; {RESOLUTION:g} are accepted."
-    steps = STEPS[len(answers) - 1]
-    if found.limit is Limit.WRONG:
-        if not np.isfinite(answers[-1]).all():
-            return f"With {steps} steps it returned a NaN or an infinity where the truth is finite."
-        return f"It does not converge to the truth: with {steps} steps {far}, and no nearer than with {steps // 2}."
-    if found.limit is Limit.STAGNANT:
-        return f"It comes near the truth and then no nearer: with {steps} steps {far}, more than rounding explains."
-    order = f"order {found.order:.2g}" if not math.isnan(found.order) else "no order"
-    if found.limit is Limit.SLOW:
-        return f"It converges, but with {order} as observed, slower than order 1: with {steps} steps {far}."
-    return f"{steps} steps do not decide what it converges to ({order} as observed): {far}."
-
-
-def _describe(finding: TrajectoryFinding) -> Counterexample:
-    problem = finding.problem
-    worst = finding.worst
+def _describe(subject: Subject, finding: TrajectoryFinding) -> Counterexample:
+    problem, worst = finding.problem, finding.worst
     return Counterexample(
         case=repr(problem),
         batch=problem.batch,
@@ -189,5 +147,6 @@ def _describe(finding: TrajectoryFinding) -> Counterexample:
         log_snr=float(problem.log_snr[0]),
         error=worst if math.isfinite(worst) else None,
         message=finding.message,
-        script="",
+        script=trajectory_script(subject, finding),
+        id=problem.id or "",
     )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from afi_verify.report import charts, overview
 from afi_verify.report.history import History, RatchetView
 from afi_verify.report.places import anchor_of, title_of
 from afi_verify.results import AdapterResult, CheckResult, Counterexample, Results, Verdict, count_verdicts
+from afi_verify.telling import replay_command
 
 MOST_LISTED = 1000
 """Checks that ran and have an entry of their own; a page with more of them lists `MOST_DETAILED` and a table."""
@@ -212,14 +212,8 @@ def _examples(anchor: str, check: CheckResult, source: str) -> Iterator[Example]
     for title, case in cases:
         if case is not None:
             here = f"{anchor}-{title.split()[0].lower()}"
-            command = _command(check, case, source)
+            command = replay_command(check, case, source)
             yield Example(title=title, case=case, file_name=f"replay-{here}.py", anchor=here, command=command)
-
-
-def _command(check: CheckResult, case: Counterexample, source: str) -> str:
-    file = source if source.endswith(".py") else "shipped"
-    data = ["--data", "DATA.npy"] if check.scenario == "own-data" else []
-    return shlex.join(["afi-verify", "replay", file, check.id, case.id, *data]) if case.id else ""
 
 
 def _matrix(adapters: Sequence[AdapterResult]) -> Iterator[Row]:

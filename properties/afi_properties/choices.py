@@ -73,8 +73,8 @@ class Choices:
             self.family,
             "x".join(map(str, self.sizes)),
             self.shape,
-            "r" + _slug(self.radius),
-            "o" + _slug(self.offset),
+            "r" + slug(self.radius),
+            "o" + slug(self.offset),
             self.weights,
             f"{self.schedule}@{self.log_snr:g}",
             f"s{self.seed}",
@@ -96,25 +96,21 @@ def choices_from_id(text: str) -> Choices:
     if len(words) < 9:
         raise ValueError(f"case id {text!r} is cut off: it has {len(words)} parts, and a drawn case's has 9 or more.")
     _, family, sizes, shape, radius, offset, weights, level, seed, *flags = words
-    _pick(text, "family", family, FAMILIES)
-    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*x[1-9]\d*", sizes):
-        raise ValueError(f"case id {text!r}: {sizes!r} is not three sizes like 2x3x16 (points, atoms, dimension).")
-    b, n, d = map(int, sizes.split("x"))
-    if max(b, n, d, b * d, n * d) > _LARGEST_SIZE:
-        raise ValueError(f"case id {text!r}: {sizes} is larger than any case of this version.")
+    pick(text, "family", family, FAMILIES)
+    b, n, d = sizes_from(text, sizes)
     schedule, _, log_snr = level.partition("@")
-    _pick(text, "schedule", schedule, SCHEDULES_BY_NAME)
+    pick(text, "schedule", schedule, SCHEDULES_BY_NAME)
     for flag in flags:
-        _pick(text, "flag", flag, _FLAGS)
+        pick(text, "flag", flag, _FLAGS)
     return Choices(
         family=family,
         sizes=(b, n, d),
-        shape=_pick(text, "shape", shape, COVARIANCES if family == "gaussian-mixture" else GEOMETRIES),
-        radius=_pick(text, "radius", radius, RADII, "r"),
-        offset=_pick(text, "offset", offset, OFFSETS, "o"),
-        weights=_pick(text, "weights", weights, WEIGHTS),
+        shape=pick(text, "shape", shape, COVARIANCES if family == "gaussian-mixture" else GEOMETRIES),
+        radius=pick(text, "radius", radius, RADII, "r"),
+        offset=pick(text, "offset", offset, OFFSETS, "o"),
+        weights=pick(text, "weights", weights, WEIGHTS),
         schedule=schedule,
-        log_snr=_number(text, "log-SNR", log_snr),
+        log_snr=number(text, "log-SNR", log_snr),
         seed=whole_number(text, "seed", seed, "s"),
         fine="fine" in flags,
         strided="strided" in flags,
@@ -122,6 +118,22 @@ def choices_from_id(text: str) -> Choices:
         balanced="balanced" in flags,
         eps_kind="skew" if "skew" in flags else "exact",
     )
+
+
+def sizes_from(text: str, word: str) -> tuple[int, int, int]:
+    """Return points, atoms and dimension from a word like 2x3x16.
+
+    Raises
+    ------
+    ValueError
+        If it is not one, or they are larger than those of any case.
+    """
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*x[1-9]\d*", word):
+        raise ValueError(f"case id {text!r}: {word!r} is not three sizes like 2x3x16 (points, atoms, dimension).")
+    b, n, d = map(int, word.split("x"))
+    if max(b, n, d, b * d, n * d) > _LARGEST_SIZE:
+        raise ValueError(f"case id {text!r}: {word} is larger than any case of this version.")
+    return b, n, d
 
 
 def require_version(text: str) -> None:
@@ -155,19 +167,34 @@ def whole_number(text: str, what: str, word: str, prefix: str) -> int:
     return int(word.removeprefix(prefix))
 
 
-def _number(text: str, what: str, word: str) -> float:
+def number(text: str, what: str, word: str) -> float:
+    """Return a number of the range of noise levels.
+
+    Raises
+    ------
+    ValueError
+        If it is not one.
+    """
     low, high = LOG_SNR_RANGE
     if re.fullmatch(r"-?\d+(\.\d+)?", word) and low <= float(word) <= high:
         return float(word)
     raise ValueError(f"case id {text!r}: {word!r} is not a {what} from {low:g} to {high:g}.")
 
 
-def _pick(text: str, what: str, word: str, known: Iterable[str], prefix: str = "") -> str:
-    options = {prefix + _slug(name): name for name in known}
+def pick(text: str, what: str, word: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return which of the known names a word of an id stands for.
+
+    Raises
+    ------
+    ValueError
+        If it stands for none.
+    """
+    options = {prefix + slug(name): name for name in known}
     if word not in options:
         raise ValueError(f"case id {text!r}: the {what} {word!r} is not known; it may be: {', '.join(options)}.")
     return options[word]
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """Return a name as a word of an id."""
     return re.sub(r"[^\w.-]+", "", name)

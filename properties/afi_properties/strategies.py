@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from afi_properties.building import build_problem
 from afi_properties.choices import EPS_KINDS, FAMILIES, Choices, choices_from_id, require_version
+from afi_properties.estimates import estimate_from_id
 from afi_properties.geometry import COVARIANCES, OFFSETS, RADII, WEIGHTS
 from afi_properties.noise_levels import (
     LOG_SNR_RANGE,
@@ -27,6 +28,10 @@ from afi_properties.noise_levels import (
 )
 from afi_properties.problem import Array, Problem
 from afi_properties.real_data import noised_from_id
+from afi_properties.training import training_from_id
+from afi_properties.trajectory_cases import flow_from_id
+from afi_properties.transport_cases import transport_from_id
+from afi_properties.unknown_data import points_from_id
 from afi_reference.schedules import Schedule
 
 SIZES: tuple[tuple[int, int, int], ...] = (
@@ -225,9 +230,21 @@ def problem_from_id(text: str, data: Array | None = None, weights: Array | None 
         If the id is of another version, of other data, or no id; the message says which part is not understood.
     """
     require_version(text)
-    if text.split("_")[1] in FAMILIES:
+    kind = text.split("_")[1]
+    if kind in FAMILIES:
         return build_problem(choices_from_id(text))
-    return noised_from_id(text, data, weights)
+    if kind in _FROM_ID:
+        return _FROM_ID[kind](text)
+    return points_from_id(text, data) if kind == "points" else noised_from_id(text, data, weights)
+
+
+_FROM_ID = {
+    "flow": flow_from_id,
+    "skewflow": flow_from_id,
+    "transport": transport_from_id,
+    "estimate": estimate_from_id,
+    "training": training_from_id,
+}
 
 
 def _choose(demand: Demand, place: float, everywhere: bool, schedule: Schedule, **choices: Any) -> Choices:

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from afi_properties.choices import VERSION, pick, sizes_from, whole_number
 from afi_properties.inputs import Inputs
 from afi_properties.problem import Array, Problem
+from afi_properties.trajectory_cases import WEIGHTS, split
 from afi_reference import Distribution
 from afi_reference.dirac import DiracMixture
 from afi_reference.gaussian import GaussianMixture
@@ -42,29 +44,70 @@ def training_problems(
     """
     rng = np.random.default_rng([seed, 8])
     for number in range(count):
-        schedule, along = SCHEDULES[number % len(SCHEDULES)], number % 2 == 1
         d = dimension or (2 if number < 2 else int(rng.integers(2, 5)))
-        data = _along_a_ray(rng, num_atoms, d) if along else _all_around(rng, num_atoms, d)
-        weights = np.geomspace(1, _LIGHTEST, len(data)) if weighted else np.ones(len(data))
-        weights /= weights.sum()
-        t, alpha, sigma = levels_of(schedule)
-        x = diffused_points(DiracMixture(data, weights), alpha, sigma, rng)
-        yield Problem(
-            scenario="dirac",
-            description=f"atoms {'along a ray' if along else 'all around'} to train on, {schedule.name}",
-            schedule=schedule,
-            values={
-                "x": x,
-                "v": np.zeros_like(x),
-                "x0": np.zeros_like(x),
-                "t": t,
-                "alpha": alpha,
-                "sigma": sigma,
-                "data": data,
-                "weights": weights,
-            },
-            seed=int(rng.integers(2**32)),
-        )
+        schedule, shape = SCHEDULES[number % len(SCHEDULES)], SHAPES[number % 2]
+        yield training_problem(shape, (num_atoms, d), schedule, weighted, int(rng.integers(2**32)))
+
+
+SHAPES = ("around", "ray")
+
+
+def training_problem(shape: str, sizes: tuple[int, int], schedule: Schedule, weighted: bool, seed: int) -> Problem:
+    """Return one problem, the same numbers whenever it is called.
+
+    Parameters
+    ----------
+    shape
+        One of :data:`SHAPES`.
+    sizes
+        Number of atoms, dimension.
+    schedule, weighted, seed
+        As they say.
+    """
+    (num_atoms, dimension) = sizes
+    rng = np.random.default_rng([seed, 8])
+    data = {"around": _all_around, "ray": _along_a_ray}[shape](rng, num_atoms, dimension)
+    weights = np.geomspace(1, _LIGHTEST, len(data)) if weighted else np.ones(len(data))
+    weights /= weights.sum()
+    t, alpha, sigma = levels_of(schedule)
+    x = diffused_points(DiracMixture(data, weights), alpha, sigma, rng)
+    return Problem(
+        scenario="dirac",
+        description=f"atoms {'along a ray' if shape == 'ray' else 'all around'} to train on, {schedule.name}",
+        schedule=schedule,
+        values={
+            "x": x,
+            "v": np.zeros_like(x),
+            "x0": np.zeros_like(x),
+            "t": t,
+            "alpha": alpha,
+            "sigma": sigma,
+            "data": data,
+            "weights": weights,
+        },
+        seed=seed,
+        id=f"{VERSION}_training_{shape}_{LEVELS}x{num_atoms}x{dimension}_{WEIGHTS[weighted]}_{schedule.name}_s{seed}",
+    )
+
+
+def training_from_id(text: str) -> Problem:
+    """Return the case that an id stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is not the id of such a case.
+    """
+    words, _ = split(text, 7)
+    _, _, shape, sizes, weights, schedule, seed = words
+    schedules = {schedule.name: schedule for schedule in SCHEDULES}
+    return training_problem(
+        pick(text, "shape", shape, SHAPES),
+        sizes_from(text, sizes)[1:],
+        schedules[pick(text, "schedule", schedule, schedules)],
+        pick(text, "weights", weights, WEIGHTS.values()) == WEIGHTS[True],
+        whole_number(text, "seed", seed, "s"),
+    )
 
 
 def _all_around(rng: np.random.Generator, count: int, d: int) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from afi_properties.claim import AnyClaim
 from afi_properties.convergence import RESOLUTION
 from afi_properties.judgement import norms
+from afi_properties.known_jacobian import SkewEps, skew_eps_for
 from afi_properties.problem import Array, Problem
 from afi_properties.trajectory_cases import trajectory_problems
 from afi_reference.dirac import DiracMixture
@@ -108,6 +109,55 @@ class Trajectory:
         return FlowOracle(self.law, self.schedule)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class SkewTrajectory(Trajectory):
+    """The same for a flow whose epsilon is not that of the law: its Jacobian is known, and not symmetric."""
+
+    skew: SkewEps
+
+    @property
+    def is_linear(self) -> bool:
+        """Never: of a tanh."""
+        return False
+
+    @functools.cached_property
+    def map(self) -> FlowResult:
+        """The points at ``t_end``, shape (B, d)."""
+        return self._follow()[0]
+
+    @functools.cached_property
+    def jacobian(self) -> FlowResult:
+        """``d x_end / d x_start``, shape (B, d, d)."""
+        return self._follow()[1]
+
+    @functools.cached_property
+    def with_jvp(self) -> Array:
+        """The wrong adjoint state for which ``J v`` is taken for ``J^T v`` in the equation, (B, d)."""
+        return np.einsum("bij,bi->bj", self._follow(transposed=True)[1].value, self.loss_grad)
+
+    def _follow(self, *, transposed: bool = False) -> tuple[FlowResult, FlowResult]:
+        from scipy.integrate import solve_ivp
+
+        d, batch, p, q = self.dimension, len(self.x), self.skew.p, self.skew.q
+        outer = np.outer(q, p) if transposed else np.outer(p, q)
+
+        def slope(t: float, state: Array) -> Array:
+            x, M = state[: batch * d].reshape(batch, d), state[batch * d :].reshape(batch, d, d)
+            sigmas = np.full(batch, float(self.schedule.sigma(t)))
+            f, rate = float(self.schedule.f(t)), float(self.schedule.g2(t)) / 2 / sigmas[0]
+            moving = f * x + rate * self.skew.value(x, sigmas)
+            scale = f + rate * self.skew.scale(sigmas)
+            turning = scale[:, None, None] * M + rate * self.skew.slope(x)[:, None, None] * (outer @ M)
+            return np.concatenate([moving.ravel(), turning.ravel()])
+
+        start = np.concatenate([self.x.ravel(), np.tile(np.eye(d).ravel(), batch)])
+        ends, tolerance = (self.t_start, self.t_end), 1e-12
+        found = solve_ivp(slope, ends, start, method="DOP853", rtol=tolerance, atol=tolerance, t_eval=[self.t_end])
+        x, M = found.y[: batch * d, -1].reshape(batch, d), found.y[batch * d :, -1].reshape(batch, d, d)
+        errors = [1e-9 * norms(value) for value in (x, M)]  # of the tolerance of every step, with a wide margin
+        return FlowResult(x, errors[0], int(found.nfev)), FlowResult(M, errors[1], int(found.nfev))
+
+
 TrajectoryFormula: TypeAlias = Callable[[Trajectory, Array], Array | None]
 """Computes a wrong answer from a trajectory and the right answer; ``None`` where the two cannot differ."""
 
@@ -130,6 +180,8 @@ class TrajectoryClaim(AnyClaim):
         Wrong formulas by name, for the margins.
     scale
         What an error is measured by, (B,), from a trajectory and the right answer.
+    eps_kinds
+        The functions that play epsilon for who asks for that alone; see :class:`~afi_properties.problem.Problem`.
     cases
         What draws the problems; see :func:`~afi_properties.trajectory_cases.trajectory_problems` for its arguments.
     """
@@ -137,6 +189,7 @@ class TrajectoryClaim(AnyClaim):
     truth: Callable[[Trajectory], FlowResult]
     wrong: Mapping[str, TrajectoryFormula]
     scale: Callable[[Trajectory, Array], Array] = norm_of_answer
+    eps_kinds: tuple[str, ...] = ("exact",)
     cases: Callable[..., Iterator[Problem]] = trajectory_problems
 
 
@@ -165,7 +218,7 @@ def trajectory_of(problem: Problem) -> Trajectory:
         law = DiracMixture(values["data"], weights)
     else:
         law = GaussianMixture(values["means"], values["covariances"], weights)
-    return Trajectory(
+    trajectory = Trajectory(
         law=law,
         schedule=problem.schedule,
         x=values["x"],
@@ -173,3 +226,7 @@ def trajectory_of(problem: Problem) -> Trajectory:
         t_start=float(values["t_start"][0]),
         t_end=float(values["t_end"][0]),
     )
+    if problem.eps_kind == "exact":
+        return trajectory
+    skew = skew_eps_for(values["x"], values["sigma"], problem.seed)
+    return SkewTrajectory(**{f.name: getattr(trajectory, f.name) for f in dataclasses.fields(trajectory)}, skew=skew)

@@ -7,14 +7,24 @@ oracle's. Data whose maps are optimal are collinear, products along orthogonal a
 As in :mod:`~afi_properties.trajectory_cases` every number has at most eight significant bits.
 """
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 
+from afi_properties.choices import FAMILIES, VERSION, pick, slug, whole_number
 from afi_properties.noise_levels import noise_at, time_near_log_snr
 from afi_properties.problem import Array, Problem
-from afi_properties.trajectory_cases import SCHEDULES, rounded
-from afi_reference.schedules import Schedule
+from afi_properties.trajectory_cases import (
+    BY_NAME,
+    LARGEST_DIMENSION,
+    SCHEDULES,
+    WEIGHTS,
+    alone,
+    joined,
+    rounded,
+    split,
+)
 
 LEAST_ASYMMETRY = 0.02
 """At points where the answer is "not optimal". Elsewhere it is 0 but for rounding: any tolerance between will do."""
@@ -25,6 +35,8 @@ their own mirror image have a symmetric Jacobian on the mirror, and beside it no
 
 TURNING = ("general", "mirror")
 """Those whose maps are not optimal in two dimensions and more."""
+
+_SIMPLE = (("single", 1), ("one dimension", 1), ("single", 2), ("collinear", 2), ("mirror", 2), ("general", 2))
 
 START = (2.0, 3.0)
 END = (-3.5, -2.0)
@@ -57,19 +69,88 @@ def transport_problems(
     for k in range(count):
         structure = STRUCTURES[k % len(STRUCTURES)]
         d = dimension or (1 if structure == "one dimension" else 2 + (k // len(STRUCTURES)) % 2)
-        yield _problem(rng, family, structure, d, SCHEDULES[order[k % len(order)]], weighted)
+        schedule, seed = SCHEDULES[order[k % len(order)]].name, int(rng.integers(2**32))
+        yield transport_problem(TransportChoices(family, structure, d, schedule, seed, weighted))
 
 
-def _problem(
-    rng: np.random.Generator, family: str, structure: str, d: int, schedule: Schedule, weighted: bool
-) -> Problem:
+@dataclasses.dataclass(frozen=True)
+class TransportChoices:
+    """Everything that determines a case; see :class:`~afi_properties.trajectory_cases.FlowChoices`."""
+
+    family: str
+    structure: str
+    dimension: int
+    schedule: str
+    seed: int
+    weighted: bool = True
+    point: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The text from which :func:`transport_from_id` makes the same case."""
+        words = (slug(self.structure), f"d{self.dimension}", WEIGHTS[self.weighted], self.schedule, f"s{self.seed}")
+        return joined(VERSION, "transport", self.family, *words, point=self.point)
+
+
+def simpler_transports(problem: Problem) -> Iterator[Problem]:
+    """Yield problems that are simpler than one of :func:`transport_problems`, the simplest first."""
+    choices = transport_choices_from_id(problem.id or "")
+    for structure, dimension in _SIMPLE if choices.dimension < 4 else ():
+        for seed in range(2):
+            candidate = dataclasses.replace(choices, structure=structure, dimension=dimension, seed=seed, point=None)
+            found = transport_problem(candidate)
+            for point in range(found.batch):
+                yield transport_problem(dataclasses.replace(candidate, point=point if found.batch > 1 else None))
+    for point in range(problem.batch) if problem.batch > 1 else ():
+        yield transport_problem(dataclasses.replace(choices, point=point))
+
+
+def transport_choices_from_id(text: str) -> TransportChoices:
+    """Return the choices that an id stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is not the id of such a case.
+    """
+    words, point = split(text, 8)
+    _, _, family, structure, dimension, weights, schedule, seed = words
+    return TransportChoices(
+        pick(text, "family", family, FAMILIES),
+        pick(text, "structure", structure, STRUCTURES),
+        whole_number(text, "dimension", dimension, "d"),
+        pick(text, "schedule", schedule, BY_NAME),
+        whole_number(text, "seed", seed, "s"),
+        pick(text, "weights", weights, WEIGHTS.values()) == WEIGHTS[True],
+        point,
+    )
+
+
+def transport_from_id(text: str) -> Problem:
+    """Return the case that an id stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is not the id of such a case.
+    """
+    choices = transport_choices_from_id(text)
+    if not 1 <= choices.dimension <= LARGEST_DIMENSION:
+        raise ValueError(f"case id {text!r}: there are no such cases in {choices.dimension} dimensions.")
+    return transport_problem(choices)
+
+
+def transport_problem(choices: TransportChoices) -> Problem:
+    """Return the problem that ``choices`` determine, the same numbers whenever it is called."""
+    rng = np.random.default_rng([choices.seed, 9])
+    family, structure, d, schedule = choices.family, choices.structure, choices.dimension, BY_NAME[choices.schedule]
     batch = 1 if structure == "single" else 2
     for _ in range(_ATTEMPTS):
         t_start, t_end = (time_near_log_snr(schedule, float(rng.uniform(*ends))) for ends in (START, END))
         alphas, sigmas = noise_at(schedule, np.array([t_start, t_end]))
         levels, alpha, sigma = np.stack([alphas, sigmas], axis=1), alphas[0], sigmas[0]
         centres, weights = _centres(rng, structure, d, sigma / alpha)
-        if not weighted:
+        if not choices.weighted:
             weights = np.full(len(centres), 1 / len(centres))
         values = _law(rng, family, structure, centres, sigma / alpha)
         chosen = rng.choice(len(centres), size=_CANDIDATES, p=weights)
@@ -87,13 +168,15 @@ def _problem(
     noise = {"alpha": np.full(batch, alpha), "sigma": np.full(batch, sigma), "t": np.full(batch, t_start)}
     ends = {"t_start": np.full(batch, t_start), "t_end": np.full(batch, t_end)}
     points = {"x": x[best], "v": gradient, "x0": centres[chosen[best]], "loss_grad": gradient}
-    return Problem(
+    problem = Problem(
         scenario=family,
         description=f"{structure}, from {t_start:g} to {t_end:g} under {schedule.name}",
         schedule=schedule,
         values={**values, "weights": weights, **ends, **noise, **points},
-        seed=int(rng.integers(2**32)),
+        seed=choices.seed,
+        id=choices.id,
     )
+    return alone(problem, choices.point)
 
 
 def _centres(rng: np.random.Generator, structure: str, d: int, ratio: float) -> tuple[Array, Array]:

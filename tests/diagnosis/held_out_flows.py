@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from afi_properties.diagnosis import Fault
-from tests.diagnosis.held_out import HeldOut
+from tests.diagnosis.registry import wrong
 from tests.zoo.flows import (
     adjoint,
     dirac_law,
@@ -30,16 +30,6 @@ from tests.zoo.following import definite, follow, fundamental, symmetric, veloci
 LIKELIHOOD, ADJOINT = "log_likelihood", "adjoint"
 MAP, JACOBIAN, OPTIMAL = "transport_map", "transport_jacobian", "transport_is_optimal"
 
-HELD_OUT_FLOWS: list[HeldOut] = []
-
-
-def held_out(role, fault):
-    def register(function):
-        HELD_OUT_FLOWS.append(HeldOut(role, function, fault))
-        return function
-
-    return register
-
 
 def _rates(schedule, t):
     return float(schedule.f(t)), float(schedule.g2(t))
@@ -58,7 +48,7 @@ def _likelihood(x, schedule, t_start, t_end, num_steps, data, weights, move, cha
 
 
 # The flow of the reverse SDE's drift under the right integrand.
-@held_out(LIKELIHOOD, Fault.CONSTANT)
+@wrong(LIKELIHOOD, Fault.CONSTANT)
 def flow_of_the_reverse_drift(x, schedule, t_start, t_end, num_steps, data, weights):
     def move(x, t, s):
         f, g2 = _rates(schedule, t)
@@ -72,7 +62,7 @@ def flow_of_the_reverse_drift(x, schedule, t_start, t_end, num_steps, data, weig
 
 
 # alphas_cumprod for its root, in score and trace.
-@held_out(LIKELIHOOD, Fault.ALPHA_BAR)
+@wrong(LIKELIHOOD, Fault.ALPHA_BAR)
 def alphas_cumprod(x, schedule, t_start, t_end, num_steps, data, weights):
     def rate(t, x, total):
         alpha, sigma = noise(schedule, t)
@@ -85,7 +75,7 @@ def alphas_cumprod(x, schedule, t_start, t_end, num_steps, data, weights):
 
 
 # E|x0|^2 for the variance.
-@held_out(LIKELIHOOD, Fault.TERM_DROPPED)
+@wrong(LIKELIHOOD, Fault.TERM_DROPPED)
 def moment_for_variance(x, schedule, t_start, t_end, num_steps, data, weights):
     def change(x, t, matrix):
         alpha, sigma = noise(schedule, t)
@@ -100,14 +90,14 @@ def moment_for_variance(x, schedule, t_start, t_end, num_steps, data, weights):
 
 
 # The noise of the start in the prior.
-@held_out(LIKELIHOOD, Fault.PRIOR)
+@wrong(LIKELIHOOD, Fault.PRIOR)
 def prior_with_the_noise_of_the_start(x, schedule, t_start, t_end, num_steps, data, weights):
     sigma = noise(schedule, t_start)[1]
     return likelihood(x, schedule, t_start, t_end, num_steps, data, weights, prior=lambda end, _: normal(end, sigma**2))
 
 
 # The end is divided by sigma, without the logarithm of that.
-@held_out(LIKELIHOOD, Fault.PRIOR)
+@wrong(LIKELIHOOD, Fault.PRIOR)
 def standardised_without_its_jacobian(x, schedule, t_start, t_end, num_steps, data, weights):
     return likelihood(
         x, schedule, t_start, t_end, num_steps, data, weights, prior=lambda end, sigma: normal(end / sigma, 1.0)
@@ -115,7 +105,7 @@ def standardised_without_its_jacobian(x, schedule, t_start, t_end, num_steps, da
 
 
 # A prior as wide as the data of the end, alpha^2 + sigma^2.
-@held_out(LIKELIHOOD, Fault.PRIOR)
+@wrong(LIKELIHOOD, Fault.PRIOR)
 def prior_of_total_variance(x, schedule, t_start, t_end, num_steps, data, weights):
     alpha = noise(schedule, t_end)[0]
     return likelihood(
@@ -123,7 +113,7 @@ def prior_of_total_variance(x, schedule, t_start, t_end, num_steps, data, weight
     )
 
 
-@held_out(LIKELIHOOD, Fault.PRIOR)
+@wrong(LIKELIHOOD, Fault.PRIOR)
 def density_of_the_end(x, schedule, t_start, t_end, num_steps, data, weights):
     def at_the_end(end, sigma):
         alpha = noise(schedule, t_end)[0]
@@ -135,17 +125,17 @@ def density_of_the_end(x, schedule, t_start, t_end, num_steps, data, weights):
     return likelihood(x, schedule, t_start, t_end, num_steps, data, weights, prior=at_the_end)
 
 
-@held_out(LIKELIHOOD, Fault.SIGN)
+@wrong(LIKELIHOOD, Fault.SIGN)
 def negative(x, schedule, t_start, t_end, num_steps, data, weights):
     return -likelihood(x, schedule, t_start, t_end, num_steps, data, weights)
 
 
-@held_out(LIKELIHOOD, Fault.UNIT)
+@wrong(LIKELIHOOD, Fault.UNIT)
 def nats_per_dimension(x, schedule, t_start, t_end, num_steps, data, weights):
     return likelihood(x, schedule, t_start, t_end, num_steps, data, weights) / x.shape[1]
 
 
-@held_out(LIKELIHOOD, Fault.POWER_OF_G)
+@wrong(LIKELIHOOD, Fault.POWER_OF_G)
 def trace_times_g(x, schedule, t_start, t_end, num_steps, data, weights):
     return likelihood(
         x,
@@ -159,7 +149,7 @@ def trace_times_g(x, schedule, t_start, t_end, num_steps, data, weights):
     )
 
 
-@held_out(LIKELIHOOD, Fault.TERM_DOUBLED)
+@wrong(LIKELIHOOD, Fault.TERM_DOUBLED)
 def drift_counted_twice(x, schedule, t_start, t_end, num_steps, data, weights):
     return likelihood(
         x,
@@ -174,7 +164,7 @@ def drift_counted_twice(x, schedule, t_start, t_end, num_steps, data, weights):
 
 
 # The weights enter the flow and not the trace.
-@held_out(LIKELIHOOD, Fault.WEIGHTS_IGNORED)
+@wrong(LIKELIHOOD, Fault.WEIGHTS_IGNORED)
 def trace_with_uniform_weights(x, schedule, t_start, t_end, num_steps, data, weights):
     def change(x, t, matrix):
         f, g2 = _rates(schedule, t)
@@ -187,7 +177,7 @@ def trace_with_uniform_weights(x, schedule, t_start, t_end, num_steps, data, wei
 
 
 # <1, F 1>: a single probe of ones.
-@held_out(LIKELIHOOD, Fault.DIAGONAL)
+@wrong(LIKELIHOOD, Fault.DIAGONAL)
 def probe_of_ones(x, schedule, t_start, t_end, num_steps, data, weights):
     def change(x, t, matrix):
         f, g2 = _rates(schedule, t)
@@ -199,12 +189,12 @@ def probe_of_ones(x, schedule, t_start, t_end, num_steps, data, weights):
 
 
 # From the end to the start, with the prior where the data are.
-@held_out(LIKELIHOOD, Fault.ENDS)
+@wrong(LIKELIHOOD, Fault.ENDS)
 def from_the_end(x, schedule, t_start, t_end, num_steps, data, weights):
     return likelihood(x, schedule, t_end, t_start, num_steps, data, weights)
 
 
-@held_out(ADJOINT, Fault.SIGN)
+@wrong(ADJOINT, Fault.SIGN)
 def fisher_with_the_sign_of_the_hessian(x, loss_grad, schedule, t_start, t_end, num_steps, data, weights):
     law = dirac_law(schedule, data, weights)
     return adjoint(
@@ -213,7 +203,7 @@ def fisher_with_the_sign_of_the_hessian(x, loss_grad, schedule, t_start, t_end, 
 
 
 # tr F / d for F.
-@held_out(ADJOINT, Fault.STRUCTURE)
+@wrong(ADJOINT, Fault.STRUCTURE)
 def isotropic(x, loss_grad, schedule, t_start, t_end, num_steps, data, weights):
     law = dirac_law(schedule, data, weights)
 
@@ -225,7 +215,7 @@ def isotropic(x, loss_grad, schedule, t_start, t_end, num_steps, data, weights):
     return adjoint(x, loss_grad, schedule, t_start, t_end, num_steps, rounded)
 
 
-@held_out(ADJOINT, Fault.WEIGHTS_IGNORED)
+@wrong(ADJOINT, Fault.WEIGHTS_IGNORED)
 def uniform_components(x, loss_grad, schedule, t_start, t_end, num_steps, means, covariances, weights):
     uniform = np.full_like(weights, 1 / len(weights))
 
@@ -236,7 +226,7 @@ def uniform_components(x, loss_grad, schedule, t_start, t_end, num_steps, means,
 
 
 # The equation is solved from t_start on, where loss_grad does not belong.
-@held_out(ADJOINT, Fault.ENDS)
+@wrong(ADJOINT, Fault.ENDS)
 def forward_in_time(x, loss_grad, schedule, t_start, t_end, num_steps, data, weights):
     law = dirac_law(schedule, data, weights)
 
@@ -248,7 +238,7 @@ def forward_in_time(x, loss_grad, schedule, t_start, t_end, num_steps, data, wei
     return heun(rate, [x, loss_grad], times(t_start, t_end, num_steps))[1]
 
 
-@held_out(ADJOINT, Fault.POWER_OF_SIGMA)
+@wrong(ADJOINT, Fault.POWER_OF_SIGMA)
 def sigma_squared_below_the_covariance(x, loss_grad, schedule, t_start, t_end, num_steps, data, weights):
     def law(x, t):
         alpha, sigma = noise(schedule, t)
@@ -259,12 +249,12 @@ def sigma_squared_below_the_covariance(x, loss_grad, schedule, t_start, t_end, n
     return adjoint(x, loss_grad, schedule, t_start, t_end, num_steps, law)
 
 
-@held_out(ADJOINT, Fault.BATCH)
+@wrong(ADJOINT, Fault.BATCH)
 def gradient_of_the_mean_loss(x, loss_grad, schedule, t_start, t_end, num_steps, data, weights):
     return adjoint(x, loss_grad / len(x), schedule, t_start, t_end, num_steps, dirac_law(schedule, data, weights))
 
 
-@held_out(ADJOINT, Fault.TERM_DROPPED)
+@wrong(ADJOINT, Fault.TERM_DROPPED)
 def second_moment_for_covariance(x, loss_grad, schedule, t_start, t_end, num_steps, data, weights):
     def law(x, t):
         alpha, sigma = noise(schedule, t)
@@ -276,7 +266,7 @@ def second_moment_for_covariance(x, loss_grad, schedule, t_start, t_end, num_ste
 
 
 # epsilon is not divided by sigma.
-@held_out(MAP, Fault.POWER_OF_SIGMA)
+@wrong(MAP, Fault.POWER_OF_SIGMA)
 def epsilon_not_divided(x, schedule, t_start, t_end, num_steps, data, weights):
     def rate(t, x):
         f, g2 = _rates(schedule, t)
@@ -287,7 +277,7 @@ def epsilon_not_divided(x, schedule, t_start, t_end, num_steps, data, weights):
 
 
 # The straight line's schedule, whichever is asked for.
-@held_out(MAP, Fault.SCHEDULE)
+@wrong(MAP, Fault.SCHEDULE)
 def rectified_flow_assumed(x, schedule, t_start, t_end, num_steps, data, weights):
     start, end = (s / (a + s) for a, s in (noise(schedule, t) for t in (t_start, t_end)))
 
@@ -299,19 +289,19 @@ def rectified_flow_assumed(x, schedule, t_start, t_end, num_steps, data, weights
 
 
 # Divided by alpha at the end, as if it were a prediction of the data.
-@held_out(MAP, Fault.POWER_OF_ALPHA)
+@wrong(MAP, Fault.POWER_OF_ALPHA)
 def divided_by_alpha(x, schedule, t_start, t_end, num_steps, data, weights):
     end = follow(x, data, weights, schedule, t_start, t_end, num_steps)
     return (end / noise(schedule, t_end)[0]).astype(x.dtype)
 
 
-@held_out(MAP, Fault.PREDICTION_TYPE)
+@wrong(MAP, Fault.PREDICTION_TYPE)
 def posterior_mean_of_the_end(x, schedule, t_start, t_end, num_steps, data, weights):
     end = follow(x, data, weights, schedule, t_start, t_end, num_steps)
     return posterior(end, *noise(schedule, t_end), data, weights)[1].astype(x.dtype)
 
 
-@held_out(MAP, Fault.COVARIANCES)
+@wrong(MAP, Fault.COVARIANCES)
 def diagonals_of_the_components(x, schedule, t_start, t_end, num_steps, means, covariances, weights):
     diagonal = covariances * np.eye(x.shape[1], dtype=x.dtype)
 
@@ -321,7 +311,7 @@ def diagonals_of_the_components(x, schedule, t_start, t_end, num_steps, means, c
     return heun(rate, [x], times(t_start, t_end, num_steps))[0]
 
 
-@held_out(MAP, Fault.WRONG_AXIS)
+@wrong(MAP, Fault.WRONG_AXIS)
 def softmax_over_points(x, schedule, t_start, t_end, num_steps, data, weights):
     def rate(t, x):
         alpha, sigma = noise(schedule, t)
@@ -333,7 +323,7 @@ def softmax_over_points(x, schedule, t_start, t_end, num_steps, data, weights):
     return heun(rate, [x], times(t_start, t_end, num_steps))[0]
 
 
-@held_out(MAP, Fault.SIGN)
+@wrong(MAP, Fault.SIGN)
 def other_way_round(x, schedule, t_start, t_end, num_steps, data, weights):
     def rate(t, x):
         return [-velocity(x, t, schedule, score(x, *noise(schedule, t), data, weights))]
@@ -342,7 +332,7 @@ def other_way_round(x, schedule, t_start, t_end, num_steps, data, weights):
 
 
 # Eight steps of Euler's method.
-@held_out(JACOBIAN, Fault.STEPS)
+@wrong(JACOBIAN, Fault.STEPS)
 def eight_steps(x, schedule, t_start, t_end, num_steps, data, weights):
     J = np.broadcast_to(np.eye(x.shape[1], dtype=x.dtype), (len(x), x.shape[1], x.shape[1]))
     h = (t_end - t_start) / 8
@@ -353,13 +343,13 @@ def eight_steps(x, schedule, t_start, t_end, num_steps, data, weights):
     return J
 
 
-@held_out(JACOBIAN, Fault.TERM_DROPPED)
+@wrong(JACOBIAN, Fault.TERM_DROPPED)
 def in_units_of_the_signal(x, schedule, t_start, t_end, num_steps, data, weights):
     J = fundamental(x, data, weights, schedule, t_start, t_end, num_steps)
     return (J * (noise(schedule, t_start)[0] / noise(schedule, t_end)[0])).astype(x.dtype)
 
 
-@held_out(JACOBIAN, Fault.SIGN)
+@wrong(JACOBIAN, Fault.SIGN)
 def covariance_added(x, schedule, t_start, t_end, num_steps, data, weights):
     def wrong(x, t, data, weights, schedule):
         alpha, sigma = noise(schedule, t)
@@ -371,13 +361,13 @@ def covariance_added(x, schedule, t_start, t_end, num_steps, data, weights):
 
 
 # The metric that the map pulls back.
-@held_out(JACOBIAN, Fault.TRANSPOSED)
+@wrong(JACOBIAN, Fault.TRANSPOSED)
 def gram_matrix(x, schedule, t_start, t_end, num_steps, data, weights):
     J = fundamental(x, data, weights, schedule, t_start, t_end, num_steps)
     return J.swapaxes(1, 2) @ J
 
 
-@held_out(JACOBIAN, Fault.WEIGHTS_IGNORED)
+@wrong(JACOBIAN, Fault.WEIGHTS_IGNORED)
 def covariance_with_uniform_weights(x, schedule, t_start, t_end, num_steps, data, weights):
     def wrong(x, t, data, weights, schedule):
         return velocity_jacobian(x, t, data, np.full_like(weights, 1 / len(weights)), schedule)
@@ -385,13 +375,13 @@ def covariance_with_uniform_weights(x, schedule, t_start, t_end, num_steps, data
     return fundamental(x, data, weights, schedule, t_start, t_end, num_steps, wrong)
 
 
-@held_out(OPTIMAL, Fault.CRITERION)
+@wrong(OPTIMAL, Fault.CRITERION)
 def definite_gram_matrix(x, schedule, t_start, t_end, num_steps, data, weights):
     J = fundamental(x.astype(np.float64), data, weights, schedule, t_start, t_end, num_steps)
     return definite(J.swapaxes(1, 2) @ J)
 
 
-@held_out(OPTIMAL, Fault.CRITERION)
+@wrong(OPTIMAL, Fault.CRITERION)
 def symmetric_within_a_tenth(x, schedule, t_start, t_end, num_steps, data, weights):
     J = fundamental(x.astype(np.float64), data, weights, schedule, t_start, t_end, num_steps)
     return symmetric(J, 0.2) & definite(J)

@@ -1,9 +1,9 @@
-"""Wrong implementations that the diagnosis was not made for: two sets, and how a function gets into one.
+"""Wrong implementations that the diagnosis was not made for: sets of them, and how a function gets into one.
 
 ``first`` (:mod:`tests.diagnosis.held_out`) has been looked at since it was written. ``second`` (``others_*.py``) was
 written before the hypotheses were read again, by the project's list of sins, without a look into the zoo and in the
 styles of other people: loops, einsum, expanded squares, torch and JAX with automatic differentiation, casts. Where two
-names are both right, both families are.
+names are both right, both families are. ``trajectories`` was written before there was a diagnosis of trajectories.
 """
 
 import dataclasses
@@ -16,7 +16,11 @@ from typing import Any
 from afi_properties.diagnosis import Family, Fault
 from afi_verify import Adapter
 
-MODULES = {"first": ("held_out",), "second": ("others_numpy", "others_torch", "others_jax")}
+MODULES = {
+    "first": ("held_out",),
+    "second": ("others_numpy", "others_torch", "others_jax"),
+    "trajectories": ("held_out_flows",),
+}
 """By set; a name that ends in a library's is imported where that is installed."""
 
 

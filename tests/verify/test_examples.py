@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import afi_verify
+from afi_properties.catalogue import ROLES
+from afi_verify.examination import Kind
 from afi_verify.loading import load_adapters
+from afi_verify.replay import replay
 from afi_verify.results import CheckResult, Verdict
 from tests.prepared import Interpreter
 
@@ -90,18 +93,21 @@ SINS = (
     Sin("rank_one_sign", "fisher_vector_product_endpoint", "endpoint_part + mean_part", "endpoint_part - mean_part"),
 )
 
-ROLES = (
-    "score",
-    "posterior_mean",
-    "fisher",
-    "fisher_vector_product",
-    "fisher_trace",
-    "fisher_vector_product_vjp",
-    "fisher_vector_product_jvp",
-    "fisher_trace_autodiff",
-    "fisher_trace_matching",
-    "fisher_vector_product_endpoint",
+LIMITS_AND_ESTIMATES = (
+    Sin("trace_without_one_half", "log_likelihood", "g2 * trace", "g2 / 2 * trace"),
+    Sin("adjoint_not_transposed", "adjoint", '"bij,bj->bi"', '"bij,bi->bj"'),
+    Sin("reverse_drift_for_flow", "transport_map", "schedule.g2(t) * (", "schedule.g2(t) / 2 * ("),
+    Sin("sign_of_f_as_printed", "transport_jacobian", "(f - g2", "(-f - g2"),
+    Sin(
+        "definiteness_for_symmetry",
+        "transport_is_optimal",
+        "symmetric = True",
+        "symmetric = np.abs(jacobian - jacobian.swapaxes(1, 2)).max(axis=(1, 2)) < 1e-3",
+    ),
+    Sin("sum_over_probes", "fisher_trace_stochastic", "products.sum(axis=0)", "products.mean(axis=0)"),
+    Sin("target_not_divided_by_d", "train_trace_head", "(x0**2).sum(axis=1)", "(x0**2).mean(axis=1)"),
 )
+"""Judged by more than one answer each: the limit of many steps, the mean over seeds, a head at many points."""
 
 # Numpy's own warnings about what the broken ones do are not the subject; see test_bad_input for the harness's.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -141,11 +147,13 @@ def test_afi_verify_is_not_there(elsewhere, tmp_path, module):
 
 
 def test_every_broken_example_is_tested():
-    assert {path.stem for path in (EXAMPLES / "broken").glob("*.py")} == {sin.file for sin in SINS}
+    assert {path.stem for path in (EXAMPLES / "broken").glob("*.py")} == {
+        sin.file for sin in (*SINS, *LIMITS_AND_ESTIMATES)
+    }
 
 
 def test_every_role_has_a_broken_example():
-    assert {sin.role for sin in SINS} == set(ROLES)
+    assert {sin.role for sin in (*SINS, *LIMITS_AND_ESTIMATES)} == set(ROLES)
 
 
 def test_every_other_example_is_tested():
@@ -210,6 +218,32 @@ def test_corrected_example_passes(sin, tmp_path):
     found = verdicts(report)
     # Formulas that cancel are right and lose digits; that is another matter.
     assert set(found.values()) <= {"pass", "inaccurate"}, found
+
+
+@pytest.mark.parametrize("sin", LIMITS_AND_ESTIMATES, ids=lambda sin: sin.file)
+def test_limits_and_estimates_fail_and_replay(sin, elsewhere, tmp_path):
+    text = sin.path.read_text()
+    assert text.startswith('"""Wrong: ')
+    assert text.count(sin.wrong) == 1
+    corrected = tmp_path / "corrected.py"
+    corrected.write_text(text.replace(sin.wrong, sin.right))
+    check = convict(sin, "float32", 0)
+    assert check.verdict is Verdict.FAIL, f"{check.id}: {check.message}"
+    simplest = check.simplest
+    assert max(simplest.atoms, simplest.dimension) <= 3, simplest.case
+    assert simplest.script, check.id
+    # by its id
+    ((_, broken),), ((_, mended),) = (replay(str(path), check.id, simplest.id) for path in (sin.path, corrected))
+    assert (broken.kind, mended.kind) == (Kind.WRONG, Kind.RIGHT), mended.message
+    # by the script
+    script = tmp_path / "replay.py"
+    script.write_text(simplest.script)
+    answer = elsewhere.run(script)
+    assert answer.returncode == 1, answer.stderr
+    assert "\nreproduced: " in answer.stdout
+    answer = elsewhere.run(script, corrected)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "not reproduced: " in answer.stdout
 
 
 class TestExpandedDistances:

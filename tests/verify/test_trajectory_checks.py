@@ -8,7 +8,7 @@ import pytest
 from afi_properties.catalogue import TRAJECTORY_CLAIMS
 from afi_properties.precision import PRECISIONS
 from afi_properties.trajectory import trajectory_of
-from afi_properties.trajectory_cases import rounded, trajectory_problems
+from afi_properties.trajectory_cases import rounded, trajectory_problems, with_skew_epsilon
 from afi_verify import Adapter, UnusableError, verify
 from afi_verify.results import Verdict
 from tests.zoo.flows import adjoint as adjoint_by_hand
@@ -39,7 +39,8 @@ def test_numbers_are_the_same_in_every_precision(family):
 @pytest.mark.parametrize("claim", TRAJECTORY_CLAIMS, ids=lambda c: f"{c.role}-{c.family}")
 def test_every_wrong_formula_is_told_by_some_case(claim):
     best = {}
-    for problem in claim.cases(claim.family, 6, 0):
+    problems = list(claim.cases(claim.family, 6, 0))
+    for problem in problems + [with_skew_epsilon(problem) for problem in problems if "skew" in claim.eps_kinds][1::2]:
         trajectory = trajectory_of(problem)
         truth = claim.truth(trajectory)  # the oracle takes most of the time
         scale = claim.scale(trajectory, truth.value)

@@ -1,10 +1,23 @@
-"""The adjoint state: eq. 18, the gradient at one time of a loss at another."""
+"""The adjoint state: eq. 18, the gradient at one time of a loss at another.
+
+The exact epsilon is a gradient, up to a factor, so that its Jacobian is symmetric, and ``J v`` and ``J^T v`` are the
+same vector: no case with exact epsilon can tell them apart. A trained network's Jacobian is not symmetric, and eq. 19
+needs ``J^T v`` (eq. 9 says ``J v``). Functions that ask for ``eps_fn`` and for nothing else of the data differentiate
+whatever they are given; so they are also given functions whose Jacobian is known and not symmetric, and the truth is
+then the adjoint state of the flow of that function.
+"""
 
 import numpy as np
 
 from afi_properties.claim import DIRAC_PARAMETERS, MIXTURE_PARAMETERS
 from afi_properties.problem import Array
-from afi_properties.trajectory import TRAJECTORY_PARAMETERS, Trajectory, TrajectoryClaim, TrajectoryFormula
+from afi_properties.trajectory import (
+    TRAJECTORY_PARAMETERS,
+    SkewTrajectory,
+    Trajectory,
+    TrajectoryClaim,
+    TrajectoryFormula,
+)
 from afi_reference.flow import FlowResult
 
 
@@ -20,6 +33,10 @@ def _not_transposed(t: Trajectory, right: Array) -> Array | None:
     if t.is_linear or t.dimension == 1:
         return None
     return np.einsum("bij,bj->bi", t.jacobian.value, t.loss_grad)
+
+
+def _jvp_for_vjp(t: Trajectory, right: Array) -> Array | None:
+    return t.with_jvp if isinstance(t, SkewTrajectory) else None
 
 
 def _inverse(t: Trajectory) -> Array:
@@ -42,6 +59,7 @@ def _normalised(t: Trajectory, right: Array) -> Array:
 
 _WRONG: dict[str, TrajectoryFormula] = {
     "J for J^T": _not_transposed,
+    "J v for J^T v in the equation": _jvp_for_vjp,
     "sign of the equation: inverse of J^T": lambda t, right: _inverse(t),
     "sign of F": lambda t, right: t.stretch**2 * _inverse(t),
     "sign of f": _if_drifting(lambda t, right: right / t.stretch**2),
@@ -64,7 +82,8 @@ CLAIMS = tuple(
         statement="λ(t_start) = (∂x_end/∂x_start)ᵀ loss_grad: dλ/dt = −(∂h/∂x)ᵀ λ from loss_grad at t_end",
         answer="point",
         truth=truth,
-        wrong=_WRONG,
+        wrong=_WRONG if family == "dirac" else {name: f for name, f in _WRONG.items() if f is not _jvp_for_vjp},
+        eps_kinds=("exact", "skew") if family == "dirac" else ("exact",),
         parameters=TRAJECTORY_PARAMETERS | parameters | {"loss_grad"},
     )
     for family, parameters in _FAMILIES.items()

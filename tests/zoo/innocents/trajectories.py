@@ -6,7 +6,7 @@ import math
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
-from torch.func import jacrev, jvp, vmap
+from torch.func import jacrev, vmap
 
 from tests.zoo.flows import (
     dirac_law,
@@ -132,20 +132,6 @@ def in_data_coordinates(x, loss_grad, schedule, t_start, t_end, num_steps, data,
     grid = [(s / a) * ((u / b) / (s / a)) ** (k / num_steps) for k in range(num_steps + 1)]
     (end,) = heun(forward, [x / a], grid)
     return heun(backward, [end, b * loss_grad], grid[::-1])[1] / a
-
-
-@innocent("adjoint: forward mode", ADJOINT, "J v for J^T v, where J is symmetric", backend="torch", dtypes=("float64",))
-def by_forward_mode(x, loss_grad, eps_fn, schedule, t_start, t_end, num_steps):
-    def forward(t, y):
-        f, g2, sigma = float(schedule.f(t)), float(schedule.g2(t)), noise(schedule, t)[1]
-        return [f * y + g2 / (2 * sigma) * eps_fn(y, t)]
-
-    def backward(t, y, v):
-        product = jvp(lambda point: eps_fn(point, t), (y,), (v,))[1] / noise(schedule, t)[1]
-        return forward(t, y)[0], -float(schedule.f(t)) * v - float(schedule.g2(t)) / 2 * product
-
-    (end,) = heun(forward, [x], times(t_start, t_end, num_steps))
-    return heun(backward, [end, loss_grad], times(t_end, t_start, num_steps))[1]
 
 
 @innocent("adjoint: kept trajectory", ADJOINT, "the points of the way forward, used again on the way back")
