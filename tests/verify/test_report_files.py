@@ -138,6 +138,33 @@ def test_what_cannot_be_read_is_listed_as_such(tmp_path):
     assert "speed: results.json cannot be read" in outcome.stderr
 
 
+@pytest.mark.parametrize("name", ["transport", "likelihood"])
+def test_a_study_is_rendered_again_from_its_numbers(tmp_path, name):
+    numbers = tmp_path / "results.json"
+    numbers.write_bytes((REPORTS / name / "results.json").read_bytes())
+    outcome = CliRunner().invoke(app, ["report", str(numbers)])
+    assert outcome.exit_code == 0, outcome.output
+    page = (tmp_path / "index.html").read_text("utf-8")
+    before, after = (json.loads(path.read_text("utf-8")) for path in (REPORTS / name / "results.json", numbers))
+    assert before == after
+    assert after["page"]["answer"] in page
+    assert "data-chart=" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"schema": "afi-verify/likelihood/1"}', "does not hold what the page of afi-verify/likelihood/1 needs"),
+        ('{"schema": "afi-verify/other/1"}', "cannot read results with schema 'afi-verify/other/1'"),
+    ],
+)
+def test_numbers_that_no_page_can_be_made_of(tmp_path, text, message):
+    (tmp_path / "results.json").write_text(text, encoding="utf-8")
+    outcome = CliRunner().invoke(app, ["report", str(tmp_path / "results.json")])
+    assert (outcome.exit_code, list(tmp_path.iterdir())) == (2, [tmp_path / "results.json"])
+    assert message in outcome.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["missing.json"], ["--index", "missing"]])
 def test_unusable_arguments(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
