@@ -44,6 +44,7 @@ LOCALE = locale.setlocale(locale.LC_ALL)
 # It changes what others use.
 doing("sets the alarm clock", lambda: signal.alarm(1))
 doing("lowers the limit of recursion", lambda: sys.setrecursionlimit(sys.getrecursionlimit() - 1))
+doing("raises the limit of recursion", lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 1))
 doing("switches garbage collection off", gc.disable)
 doing("changes how threads switch", lambda: sys.setswitchinterval(1.0))
 doing("changes the locale", lambda: locale.setlocale(locale.LC_ALL, "C" if "UTF" in LOCALE else "C.UTF-8"))
