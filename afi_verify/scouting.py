@@ -1,6 +1,7 @@
 """What the files of adapters hold, found out by worker processes: this one executes no line of them."""
 
 import dataclasses
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,10 +30,13 @@ def scout(files: Sequence[str], limits: Limits, at_once: int, keep: int = 0) -> 
     Of the processes of files that are usable the first ones are left, at most so many as to ``keep``.
     """
     scouts: list[Worker] = []
+    stopped = threading.Event()
 
     def look(file: str) -> Found:
         worker = Worker(limits)
         scouts.append(worker)
+        if stopped.is_set():  # while it started
+            worker.kill()
         found = look_into(file, worker)
         if found.adapters:
             return dataclasses.replace(found, worker=worker)
@@ -48,6 +52,7 @@ def scout(files: Sequence[str], limits: Limits, at_once: int, keep: int = 0) -> 
                     found = dataclasses.replace(found, worker=None)
                 yield found
         except BaseException:  # the caller is interrupted, for one
+            stopped.set()
             threads.shutdown(wait=False, cancel_futures=True)
             for worker in scouts:
                 worker.kill()

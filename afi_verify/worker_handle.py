@@ -183,7 +183,7 @@ def _memory(pid: int, *, children: bool) -> int:
 
 
 def _describe(status: int) -> str:
-    if status == -signal.SIGKILL and hasattr(os, "fork"):
+    if hasattr(os, "fork") and status == -signal.SIGKILL:  # else it was told by the guardian
         return "its parent process was killed, or its process group"
     status = -signal.SIGKILL if status == KILLED else status
     if status >= 0:
