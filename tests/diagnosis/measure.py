@@ -1,11 +1,16 @@
 """How often the diagnosis names the fault, or its family, of wrong implementations that it was not made for."""
 
+import contextlib
 import dataclasses
+import time
 from collections.abc import Iterable, Iterator
+from typing import Any
+from unittest import mock
 
 from afi_properties.diagnosis import Fault
 from afi_verify.checks import conclude, look_for_faults
 from afi_verify.conditions import fixed_conditions
+from afi_verify.diagnosis import diagnose
 from afi_verify.examination import Finding, Kind
 from afi_verify.planning import make_plan, planned_checks
 from tests.diagnosis.registry import HeldOut
@@ -23,6 +28,8 @@ class Named:
     diagnosis: str
     size: tuple[int, int] | None
     """N and d of the simplest counterexample."""
+    seconds: float
+    """Of processor time that the diagnosis took; what came before it is not counted."""
 
     @property
     def exact(self) -> bool:
@@ -51,11 +58,27 @@ def name_faults(
                 profile=profile, seed=seed, scenarios=[animal.family], roles=[animal.role], data=None, weights=None
             )
             check = next(c for c in planned_checks(animal.adapter(dtype), plan) if c.scenario == animal.family)
-            with fixed_conditions():
+            with fixed_conditions(), _timed() as seconds:
                 result = conclude(check, plan, look_for_faults(check, plan, _Enough()))
             fault, least = Fault(result.fault) if result.fault else None, result.simplest
             size = (least.atoms, least.dimension) if least else None
-            yield Named(animal, dtype, result.verdict.value, fault, result.diagnosis, size)
+            yield Named(animal, dtype, result.verdict.value, fault, result.diagnosis, size, sum(seconds))
+
+
+@contextlib.contextmanager
+def _timed() -> Iterator[list[float]]:
+    """Collect the processor time of each diagnosis."""
+    seconds: list[float] = []
+
+    def timed(*arguments: Any) -> Any:
+        before = time.process_time()
+        try:
+            return diagnose(*arguments)
+        finally:
+            seconds.append(time.process_time() - before)
+
+    with mock.patch("afi_verify.checks.diagnose", timed):
+        yield seconds
 
 
 class _Enough:
