@@ -14,10 +14,13 @@ from afi_properties.problem import Array, Problem
 from afi_verify.examination import Finding, Kind
 from afi_verify.handing import Subject
 from afi_verify.interventions import find_covariances, find_part
-from afi_verify.probes import MOST_PROBED, find_behaviour, find_state
+from afi_verify.probes import MOST_PROBED, find_behaviour, find_state, find_step
 from afi_verify.roughness import changes_of_deviation
 
 LOWER = ("float32", "bfloat16", "float16")
+
+_NUDGED = 64
+"""Unit roundoffs by which numbers are changed to see whether rounding is all that there is."""
 
 WIDELY = 0.5
 """Share of the cases that a lower precision spoils at least: it is one at every noise level."""
@@ -42,11 +45,15 @@ def diagnose(subject: Subject, findings: Sequence[Finding]) -> Explanation | Non
     searches: tuple[Callable[[], Explanation | None], ...] = (
         lambda: find_state(subject, answered),
         lambda: explain(exhibits) if answered else None,
-        lambda: _lost_digits(subject, answered, widely) if merely_inaccurate else None,
+        lambda: _low_precision(subject, answered) if merely_inaccurate and widely else None,
+        lambda: _cancels(subject, answered) if merely_inaccurate else None,
         lambda: find_flag(exhibits, wrong),
+        lambda: find_step(subject, answered),
+        # A formula changes by as much as the truth where that is steep: by so many times the attainable.
+        lambda: _cancels(subject, answered, least=8 * _NUDGED),
         lambda: find_behaviour(subject, answered),
         lambda: find_covariances(subject, answered),
-        lambda: _lost_digits(subject, answered, widely),
+        lambda: _low_precision(subject, answered) if widely else None,
         lambda: find_threshold(exhibits, wrong),
         lambda: find_part(subject, answered, mostly_wrong=len(bad) > MOSTLY * len(findings)),
         lambda: find_direction(exhibits) if answered else None,
@@ -85,13 +92,13 @@ def _size(problem: Problem) -> int:
     return problem.batch * problem.atoms * problem.dimension
 
 
-def _lost_digits(subject: Subject, answered: Sequence[Finding], widely: bool) -> Explanation | None:
+def _low_precision(subject: Subject, answered: Sequence[Finding]) -> Explanation | None:
     """Tell rounding from a formula: by how much the deviation itself changes when the point hardly does.
 
     The deviation of a wrong formula is as smooth as the formula; that of rounding is another one for each point.
     """
     tried = answered[: 3 * MOST_PROBED]
-    for name in LOWER if widely else ():
+    for name in LOWER:
         unit = PRECISIONS[name].unit_roundoff
         if unit <= PRECISIONS[subject.dtype].unit_roundoff:
             continue
@@ -101,23 +108,35 @@ def _lost_digits(subject: Subject, answered: Sequence[Finding], widely: bool) ->
         # A formula can change much within so coarse a rounding; a sawtooth also does within a sixteenth of it.
         if fits and _is_rough(subject, tried, 8 * unit) and _is_rough(subject, tried, unit / 16, 0.02):
             return Explanation(Fault.LOW_PRECISION, f"is as good as {name} could be: it computes in {name} somewhere")
-    if _is_rough(subject, tried, 64 * PRECISIONS[subject.dtype].unit_roundoff):
-        words = "is right but for rounding: digits cancel where large numbers are subtracted"
-        return Explanation(Fault.CANCELLATION, words)
     return None
 
 
-def _is_rough(subject: Subject, tried: Sequence[Finding], nudge: float, share: float = 0.3) -> bool:
-    rough = [r for r in (_roughness(subject, finding, nudge) for finding in tried) if r is not None]
+def _cancels(subject: Subject, answered: Sequence[Finding], least: float = LIMIT) -> Explanation | None:
+    """Tell rounding that is blown up: the answer at hardly any other numbers is another one."""
+    tried = answered[: 3 * MOST_PROBED]
+    if not _is_rough(subject, tried, _NUDGED * PRECISIONS[subject.dtype].unit_roundoff, least=least):
+        return None
+    words = "is right but for rounding: digits cancel where large numbers are subtracted"
+    return Explanation(Fault.CANCELLATION, words)
+
+
+def _is_rough(
+    subject: Subject, tried: Sequence[Finding], nudge: float, share: float = 0.3, least: float = LIMIT
+) -> bool:
+    rough = [r for r in (_roughness(subject, finding, nudge, least) for finding in tried) if r is not None]
     return bool(rough) and bool(np.median(rough) > share)
 
 
-def _roughness(subject: Subject, finding: Finding, nudge: float) -> float | None:
-    """Return the relative change of the deviation from the truth, for a relative change of all numbers by ``nudge``."""
+def _roughness(subject: Subject, finding: Finding, nudge: float, least: float) -> float | None:
+    """Return the relative change of the deviation from the truth, for a relative change of all numbers by ``nudge``.
+
+    Only of points whose error is more than ``least``.
+    """
     assert finding.answer is not None
     deviation = np.asarray(finding.answer - finding.truth.answer)
-    wrong = _wrong_points(finding) & finding.truth.representable
-    changes = changes_of_deviation(subject, finding.handed, deviation, wrong, nudge)
+    with np.errstate(invalid="ignore"):
+        wrong = _wrong_points(finding) & finding.truth.representable & (finding.errors > least)
+    changes = changes_of_deviation(subject, finding.handed, deviation, wrong, nudge) if wrong.any() else None
     changes = np.zeros(0) if changes is None else changes[np.isfinite(changes)]
     return float(np.median(changes)) if changes.size else None
 

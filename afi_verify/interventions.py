@@ -23,11 +23,10 @@ def find_part(subject: Subject, answered: Sequence[Finding], mostly_wrong: bool)
 
     A power of alpha or sigma makes most answers wrong (``mostly_wrong``); else some noise levels do.
     """
-    if (
-        mostly_wrong
-        and not subject.asks_for(*_TIED_TO_A_SCHEDULE)
-        and becomes_right(subject, answered, _without_levels)
-    ):
+    if not subject.asks_for(*_TIED_TO_A_SCHEDULE) and becomes_right(subject, answered, _without_levels):
+        if not mostly_wrong:
+            words = "is right where α = σ = 1, on data and points that are scaled with them, and in many other cases"
+            return Explanation(Fault.NOISE, f"{words}: some noise levels alone are wrong")
         if becomes_right(subject, answered, _without_alpha):
             return Explanation(Fault.POWER_OF_ALPHA, "is right where α = 1, on data and points that are scaled with it")
         words = "where σ = 1" if becomes_right(subject, answered, _without_sigma) else "where α = σ = 1"

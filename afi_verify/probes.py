@@ -71,6 +71,33 @@ def _otherwise(subject: Subject, finding: Finding) -> Finding:
     return dataclasses.replace(finding, handed=round_problem(subject, problem))
 
 
+def find_step(subject: Subject, answered: Sequence[Finding]) -> Explanation | None:
+    """Tell a difference with a finite step along v: it is not linear in v, not even under powers of two."""
+    if not subject.claim.role.startswith("fisher_vector_product") or not subject.asks_for("eps_fn"):
+        return None
+    asked = answered[:MOST_PROBED]
+    if asked and all(_bends(subject, finding) for finding in asked):
+        words = "is not in proportion to v, as a difference with a step along v that is too long or too short is not"
+        return Explanation(Fault.STEP, words)
+    return None
+
+
+def _bends(subject: Subject, finding: Finding) -> bool:
+    """Whether the answers for multiples of v are not multiples, by a good part of the deviation from the truth."""
+    assert finding.answer is not None
+    deviation = norms(np.asarray(finding.answer - finding.truth.answer))
+    for factor in (1 / 16, 16.0):
+        values = {**finding.problem.values, "v": factor * finding.problem.values["v"]}
+        problem = dataclasses.replace(finding.problem, values=values, id=None)
+        answer = ask(subject, dataclasses.replace(finding, handed=round_problem(subject, problem)))
+        if answer is None:
+            return False
+        change = norms(np.asarray(answer.reshape(finding.answer.shape) / factor - finding.answer))
+        if (change > 0.1 * deviation)[finding.worst_point]:
+            return True
+    return False
+
+
 def find_behaviour(subject: Subject, answered: Sequence[Finding]) -> Explanation | None:
     """Ask for single points, for contiguous arrays, for atoms in another order."""
     if _is_random(subject, answered):

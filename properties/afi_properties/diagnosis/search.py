@@ -229,14 +229,21 @@ _SIMPLE_CHANGES: tuple[tuple[str, Fault, Callable[[Inputs], Array]], ...] = (
 
 
 def _scaled_quantities(exhibits: _Exhibits) -> Explanation | None:
-    """Return another quantity of the field, times powers of alpha and sigma, that was returned instead."""
-    if exhibits[0].claim.role not in ("score", "posterior_mean"):
-        return None
-    for name, quantity in QUANTITIES:
-        factor = _factor_of(exhibits, _only(name, quantity))
+    """Return another quantity of the field, or one term alone, times powers of alpha and sigma."""
+    role = exhibits[0].claim.role
+    if role in ("score", "posterior_mean"):
+        candidates = [(name, _only(name, quantity)) for name, quantity in QUANTITIES]
+    else:
+        candidates = [(name, _term_alone(name)) for name in _common(exhibits, terms_of) if name != WHOLE]
+    for name, split in candidates:
+        factor = _factor_of(exhibits, split)
         if factor is not None and factor.constant:
             return Explanation(Fault.PREDICTION_TYPE, f"equals {name} times {factor}")
     return None
+
+
+def _term_alone(name: str) -> Split:
+    return lambda exhibit: (_named(terms_of(exhibit), name), np.zeros_like(exhibit.truth.answer))
 
 
 def _only(name: str, quantity: Callable[[Inputs], Array]) -> Split:
