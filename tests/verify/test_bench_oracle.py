@@ -14,6 +14,7 @@ from afi_verify.cli import app
 
 torch = pytest.importorskip("torch")
 
+from afi_verify.bench import oracle  # noqa: E402
 from afi_verify.bench.memory import STATUS, read_status, watch_anonymous  # noqa: E402
 from afi_verify.bench.methods import METHODS, make_methods  # noqa: E402
 from afi_verify.bench.oracle import SCHEMA, run_comparison, run_scaling  # noqa: E402
@@ -23,16 +24,23 @@ from afi_verify.bench.timing import take_turns, torch_threads  # noqa: E402
 # torch.func.jvp itself uses what torch has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
+MEASURED = ("ours", "torch.func.vjp")
 TINY = ["bench", "oracle", "--batch", "2", "--atoms", "8", "--dimension", "8", "--repeats", "1", "--threads", "1"]
 
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
-    """The command with all its experiments, tiny: the document, the folders of the report and of the large file."""
+    """The command with all its experiments, tiny: the document, the folders of the report and of the large file.
+
+    Memory takes a process for each method, which is slow: of two methods it is measured.
+    """
     pytest.importorskip("distributed")
     report, folder = tmp_path_factory.mktemp("report"), tmp_path_factory.mktemp("large")
     sizes = ["--large-atoms", "3000", "--large-dimension", "16", "--folder", str(folder)]
-    done = CliRunner().invoke(app, [*TINY, "--scaling", "--large", *sizes, "--report", str(report), "--json"])
+    measure = oracle.peak_of_method
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(oracle, "peak_of_method", lambda name, *_: measure(name, *_) if name in MEASURED else None)
+        done = CliRunner().invoke(app, [*TINY, "--scaling", "--large", *sizes, "--report", str(report), "--json"])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout), report, folder
 
@@ -60,10 +68,11 @@ def test_the_document_holds_every_number(everything):
     document, _, _ = everything
     assert document["schema"] == SCHEMA
     assert document["comparison"]["methods"].keys() == METHODS.keys()
-    for method in document["comparison"]["methods"].values():
+    for name, method in document["comparison"]["methods"].items():
         assert method["median_s"] > 0
         assert method["ratio_to_ours"] > 0
         assert method.keys() >= {"min_s", "processor_median_s", "processor_ratio_to_ours", "peak_bytes"}
+        assert isinstance(method["peak_bytes"], int) == (name in MEASURED and STATUS.exists())
     assert document["comparison"]["threads"] == 1
     for fit in document["scaling"].values():
         assert len(fit["sizes"]) == len(fit["median_s"])

@@ -44,7 +44,14 @@ def _fisher(x, alpha, sigma, data, weights):
     return -jax.vmap(hessian, (0, None, None, None, None))(x, alpha, sigma, data, weights)
 
 
-@innocent("jax-hessian", "fisher", "jax.jacrev of jax.jacrev of the log density, compiled", backend="jax")
+# Every size is compiled anew, which takes long: the precision in which what XLA makes of it has been wrong will do.
+@innocent(
+    "jax-hessian",
+    "fisher",
+    "jax.jacrev of jax.jacrev of the log density, compiled",
+    backend="jax",
+    dtypes=("float32",),
+)
 def jax_hessian(x, alpha, sigma, data, weights):
     return _fisher(x, alpha, sigma, data, weights)
 
