@@ -80,13 +80,13 @@ def test_results_are_the_same_byte_for_byte_on_any_number_of_processes(several):
     for role in ("posterior_mean", "fisher_trace_matching", "fisher_trace_autodiff"):
         options += ["--role", role]
     found = []
-    for jobs in (1, 2, 3):
+    for jobs in (1, 3):
         command = [sys.executable, "-m", "afi_verify", "run", several, *options, "-j", str(jobs)]
         answer = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert answer.returncode == 0, answer.stderr
         assert json.loads(answer.stdout)["environment"]["processes"] == str(jobs)
         found.append(as_found(answer.stdout))
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
