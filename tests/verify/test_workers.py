@@ -32,7 +32,7 @@ for dtype in ("float64", "float32"):
     theirs = Adapter("torch", backend="torch", dtype=dtype)
     adapters += [ours, theirs]
     ours.provides("fisher_trace_matching", numpy_dirac.fisher_trace_matching)
-    theirs.provides("fisher_trace_autodiff", torch_autodiff.fisher_trace_autodiff)
+    theirs.provides("fisher_vector_product_vjp", torch_autodiff.fisher_vector_product_vjp)
 
 
 @adapters[2].provides("posterior_mean")
@@ -77,7 +77,7 @@ def verified(*adapters, **options):
 
 def test_results_are_the_same_byte_for_byte_on_any_number_of_processes(several):
     options = ["--json", "--seed", "7", "--scenario", "dirac"]
-    for role in ("posterior_mean", "fisher_trace_matching", "fisher_trace_autodiff"):
+    for role in ("posterior_mean", "fisher_trace_matching", "fisher_vector_product_vjp"):
         options += ["--role", role]
     found = []
     for jobs in (1, 3):
