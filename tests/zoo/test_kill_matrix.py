@@ -1,7 +1,7 @@
 """Every mutant is caught, no right implementation is accused, and no check is superfluous.
 
-``python -m tests.zoo`` has the full numbers; here a mutant's checks end at the first case that shows the fault, and what
-a check catches alone is looked for among the cases of the default profile.
+``python -m tests.zoo`` has the full numbers; here a mutant's checks end at the first case that shows the fault, and
+what a check catches alone is looked for among the cases of the default profile.
 """
 
 import pytest
