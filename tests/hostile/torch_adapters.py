@@ -18,7 +18,7 @@ def doing(name, action):
         answer = right(x, alpha, sigma, eps)
         return action(answer) if name in ("subclass", "on another device") else (action(), answer)[1]
 
-    adapter = Adapter(name, backend="torch")
+    adapter = Adapter(name, backend="torch", event_shape=(2,))
     adapter.provides("posterior_mean", besides)
     ADAPTERS.append(adapter)
 

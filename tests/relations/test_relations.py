@@ -75,7 +75,7 @@ MEANS = ("score", "posterior_mean", "fisher_trace")
 """The roles that relations about means over samples are about."""
 
 
-@pytest.mark.parametrize(("seed", "dtype"), enumerate(["float64", "float32", "float64"]))
+@pytest.mark.parametrize(("seed", "dtype"), [(0, "float64"), (1, "float32"), (2, "float64")])
 def test_means_over_samples_of_the_user(seed, dtype):
     right = adapter_of({role: getattr(ExactModel(), role) for role in MEANS}, dtype=dtype)
     checks = related(right, seed=seed, data=SAMPLES)
