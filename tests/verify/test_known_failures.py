@@ -73,6 +73,7 @@ def test_strict_does_not_count_it_either():
     assert {check.verdict for check in known} == {Verdict.INACCURATE}
 
 
+@pytest.mark.usefixtures("no_simplest")
 @pytest.mark.parametrize("scope", [{"log_snr": (0, 20)}, {"dtypes": ["float32"]}, {"check": "score"}])
 def test_outside_its_scope_the_check_judges_as_always(scope):
     report, checks = checked(wrong_where_noise_dominates, **scope)
