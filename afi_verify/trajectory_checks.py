@@ -108,8 +108,8 @@ def _drawn(
     # Kept, because truths are known by the identity of their problem: the same numbers in every precision.
     drawn = list(cases(family, count, seed, dimension, weighted=weighted))
     if skew and dimension != 1:
-        # One more for every second of them.
-        drawn += [with_skew_epsilon(problem) for problem in drawn[1::2]]
+        # One more for every second of them, early: they tell what the others cannot.
+        drawn[1:1] = [with_skew_epsilon(problem) for problem in drawn[1::2]]
     return tuple(drawn)
 
 

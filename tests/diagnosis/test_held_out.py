@@ -13,3 +13,9 @@ SOME = collect("first")[::6]
 def test_most_families_are_named():
     named = list(name_faults(SOME, profile="quick", dtypes=["float64"]))
     assert sum(one.family for one in named) >= 0.75 * len(SOME), [(one.animal.name, one.fault) for one in named]
+
+
+def test_most_families_of_trajectories_are_named():
+    some = collect("trajectories")[::8]
+    named = list(name_faults(some, profile="quick", dtypes=["float64"]))
+    assert sum(one.family for one in named) >= 0.75 * len(some), [(one.animal.name, one.fault) for one in named]
