@@ -144,7 +144,7 @@ TORCH_KINDS = {
 def run(files, *options, folder):
     command = [sys.executable, "-m", "afi_verify", "run", *map(str, files), "--role", "posterior_mean"]
     command += ["--scenario", "dirac"]
-    done = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode in (0, 1), done.stderr
     results = json.loads((folder / "out" / "results.json").read_text())
     found = {adapter["name"]: adapter["checks"][0] for adapter in results["adapters"]}
