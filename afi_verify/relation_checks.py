@@ -126,6 +126,8 @@ def _demand(team: Team, family: str) -> Demand:
         dimension=math.prod(adapter.event_shape) if adapter.event_shape else None,
         largest_dimension=min(team.relation.largest_dimension, *(claim.largest_dimension for claim in claims)),
         most_atoms=team.relation.most_atoms,
+        smallest_dimension=team.relation.smallest_dimension,
+        fewest_atoms=team.relation.fewest_atoms,
         eps_kinds=tuple(kind for kind in claims[0].eps_kinds if all(kind in claim.eps_kinds for claim in claims)),
     )
 

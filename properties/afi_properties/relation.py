@@ -100,6 +100,8 @@ class Relation:
         For which kind of functions it holds; see :data:`MODELS`.
     largest_dimension, most_atoms
         Limits of the drawn problems.
+    smallest_dimension, fewest_atoms
+        Of the drawn problems: below them it says nothing.
     limit
         The largest dimension in which it can be computed at all, for functions that have one of their own.
     cases
@@ -125,6 +127,8 @@ class Relation:
     model: str = "network"
     largest_dimension: int = 3
     most_atoms: int = 5
+    smallest_dimension: int = 1
+    fewest_atoms: int = 1
     limit: int = 2**30
     cases: int = 4
     asks: frozenset[str] = frozenset()

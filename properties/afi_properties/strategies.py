@@ -83,6 +83,9 @@ class Demand:
         The largest dimension wanted: an answer of shape (B, d, d) needs one.
     most_atoms
         The largest number of atoms wanted.
+    smallest_dimension, fewest_atoms
+        What it takes for there to be anything to tell: in one dimension every matrix is symmetric. A ``dimension`` that
+        is the only one wanted may be smaller.
     eps_kinds
         What may play epsilon; see :class:`~afi_properties.problem.Problem`.
     """
@@ -94,6 +97,8 @@ class Demand:
     dimension: int | None = None
     largest_dimension: int = 16384
     most_atoms: int = 64
+    smallest_dimension: int = 1
+    fewest_atoms: int = 1
     eps_kinds: tuple[str, ...] = ("exact",)
 
     def __post_init__(self) -> None:
@@ -109,13 +114,13 @@ class Demand:
 
     def sizes(self) -> tuple[tuple[int, int, int], ...]:
         """Sizes that satisfy the demand, simplest first."""
-        sizes = [(b, n, d) for b, n, d in SIZES if d <= self.largest_dimension]
+        sizes = [(b, n, d) for b, n, d in SIZES if self.smallest_dimension <= d <= self.largest_dimension]
         if self.dimension is not None:
             sizes = [(b, min(n, 16), self.dimension) for b, n, _ in SIZES]
         if self.family == "gaussian-mixture":  # a covariance costs as much as d atoms, and more
             sizes = [(b, min(n, 4 if d < 64 else 2), d) for b, n, d in sizes]
         sizes = [(b, min(n, self.most_atoms), d) for b, n, d in sizes]
-        return tuple(dict.fromkeys(sizes))
+        return tuple(dict.fromkeys((b, n, d) for b, n, d in sizes if n >= self.fewest_atoms))
 
     def shapes(self) -> tuple[str, ...]:
         """How atoms lie or how wide components are, simplest first; the more telling ones more often."""

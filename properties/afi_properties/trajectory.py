@@ -105,6 +105,11 @@ class Trajectory:
         return len(centres) == 1
 
     @property
+    def is_single(self) -> bool:
+        """Whether the data are one atom: nothing has a covariance then."""
+        return self.is_linear and isinstance(self.law, DiracMixture)
+
+    @property
     def _oracle(self) -> FlowOracle:
         return FlowOracle(self.law, self.schedule)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from afi_properties.asymmetry import estimate_asymmetry
 from afi_properties.choices import FAMILIES, VERSION, pick, require_version, sizes_from, whole_number
 from afi_properties.noise_levels import noise_at, time_near_log_snr
 from afi_properties.problem import Array, Problem
@@ -43,6 +44,11 @@ END = (-3.5, -1.0)
 
 _WEIGHTS = {1: (16,), 2: (6, 10), 3: (4, 7, 5), 4: (2, 6, 3, 5)}  # sixteenths: exact in every precision
 _BITS = 8
+
+TURNED = 0.04
+"""Asymmetry of the Jacobian, relative to it, at the points of turned problems: a transpose then shows."""
+
+_DRAWS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +109,36 @@ def trajectory_problems(
         batch, atoms, d = SIZES[size]
         schedule, seed = SCHEDULES[order[k % len(SCHEDULES)]].name, int(rng.integers(2**32))
         yield flow_problem(FlowChoices(family, (batch, atoms, dimension or d), schedule, seed, weighted))
+
+
+def turned_problems(
+    family: str, count: int, seed: int, dimension: int | None = None, *, weighted: bool = True
+) -> Iterator[Problem]:
+    """Yield the same kind of problems, of other seeds, where the Jacobian is not nearly its own transpose.
+
+    It always is for one atom, for two, and in one dimension; drawn naively also in most other cases.
+    """
+    for problem in trajectory_problems(family, count, seed, dimension, weighted=weighted):
+        if problem.atoms < 3 or problem.dimension == 1:
+            yield problem
+            continue
+        choices = flow_choices_from_id(problem.id or "")
+        best, turn = problem, _turn(problem)
+        for draw in range(1, _DRAWS):
+            if turn > TURNED:
+                break
+            other = flow_problem(dataclasses.replace(choices, seed=(choices.seed + draw) % 2**32))
+            if _turn(other) > turn:
+                best, turn = other, _turn(other)
+        yield best
+
+
+def _turn(problem: Problem) -> float:
+    """Return about how asymmetric the Jacobian is where that is least; a mixture's centres tell where to look."""
+    values = problem.values
+    levels = np.stack(noise_at(problem.schedule, np.array([values["t_start"][0], values["t_end"][0]])), axis=1)
+    centres = values["data"] if "data" in values else values["means"]
+    return float(estimate_asymmetry(values["x"], levels, centres, values["weights"]).min())
 
 
 def with_skew_epsilon(problem: Problem) -> Problem:

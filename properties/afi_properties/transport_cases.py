@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from afi_properties.asymmetry import estimate_asymmetry
 from afi_properties.choices import FAMILIES, VERSION, pick, slug, whole_number
 from afi_properties.noise_levels import noise_at, time_near_log_snr
 from afi_properties.problem import Array, Problem
@@ -43,7 +44,6 @@ END = (-3.5, -2.0)
 """Ranges of log-SNR in which trajectories start and end."""
 
 _CANDIDATES = 64
-_COARSE_STEPS = 48
 _ATTEMPTS = 20
 _AXES = np.array([[2.0, 1.0], [-1.0, 2.0]])  # orthogonal, exact, and not those of the coordinates
 
@@ -156,7 +156,7 @@ def transport_problem(choices: TransportChoices) -> Problem:
         chosen = rng.choice(len(centres), size=_CANDIDATES, p=weights)
         x = rounded(alpha * centres[chosen] + 1.5 * sigma * rng.standard_normal((_CANDIDATES, d)))
         # For a mixture's Gaussians, narrow as they are, their centres tell where to look.
-        turns = _asymmetry(x, levels, centres, weights)
+        turns = estimate_asymmetry(x, levels, centres, weights)
         best = np.argsort(-turns, kind="stable")[:batch]
         turns = turns[best]
         if structure == "mirror" and d > 1:
@@ -220,44 +220,3 @@ def _law(rng: np.random.Generator, family: str, structure: str, centres: Array, 
         # The same multiple of the identity for all: it changes no structure.
         covariances = np.broadcast_to(rounded(ratio**2 / 4 * np.eye(d)), (count, d, d)).copy()
     return {"means": centres, "covariances": covariances}
-
-
-def _asymmetry(x: Array, levels: Array, centres: Array, weights: Array) -> Array:
-    """Return ``|J - J^T| / |J|`` for Diracs at the points ``x`` (B, d), to a digit or two, (B,).
-
-    Classical Runge-Kutta of ``dn/da = m``, ``dM/da = a Cov M``, n = x / sigma, in the time log a, a = alpha / sigma.
-    ``levels`` holds alpha and sigma of both ends, shape (2, 2).
-    """
-    count, d = x.shape
-    logs, half_squares = np.log(weights), np.square(centres).sum(axis=1) / 2
-
-    def slope(time: float, n: Array, M: Array) -> tuple[Array, Array]:
-        a = np.exp(time)
-        logits = logs + a * (n @ centres.T) - a * a * half_squares
-        posterior = np.exp(logits - logits.max(axis=1, keepdims=True))
-        posterior /= posterior.sum(axis=1, keepdims=True)
-        mean = posterior @ centres
-        second = np.einsum("bn,ni,nj->bij", posterior, centres, centres)
-        return a * mean, a * a * (second - mean[:, :, None] * mean[:, None]) @ M
-
-    n, M = x / levels[0, 1], np.broadcast_to(np.eye(d), (count, d, d))
-    ends: Array = np.log(levels[:, 0] / levels[:, 1])
-    time, last = ends.tolist()
-    h = (last - time) / _COARSE_STEPS
-    for _ in range(_COARSE_STEPS):
-        first = slope(time, n, M)
-        second = slope(time + h / 2, n + h / 2 * first[0], M + h / 2 * first[1])
-        third = slope(time + h / 2, n + h / 2 * second[0], M + h / 2 * second[1])
-        fourth = slope(time + h, n + h * third[0], M + h * third[1])
-        n, M = (
-            value + h / 6 * (one + 2 * two + 2 * three + four)
-            for value, one, two, three, four in zip((n, M), first, second, third, fourth, strict=True)
-        )
-        time += h
-    return asymmetry(M)
-
-
-def asymmetry(jacobian: Array) -> Array:
-    """Return ``|J - J^T| / |J|`` in Frobenius norms, (B, d, d) to (B,)."""
-    sizes = np.sqrt(np.square(jacobian).sum(axis=(1, 2)))
-    return np.asarray(np.sqrt(np.square(jacobian - jacobian.swapaxes(1, 2)).sum(axis=(1, 2))) / sizes)

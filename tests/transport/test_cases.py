@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from afi_properties.asymmetry import asymmetry
 from afi_properties.claims.transport import OPTIMALITY_CLAIMS
 from afi_properties.trajectory import trajectory_of
-from afi_properties.transport_cases import LEAST_ASYMMETRY, STRUCTURES, TURNING, asymmetry, transport_problems
+from afi_properties.transport_cases import LEAST_ASYMMETRY, STRUCTURES, TURNING, transport_problems
 
 
 @pytest.mark.parametrize("weighted", [True, False])

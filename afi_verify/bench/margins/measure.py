@@ -97,7 +97,8 @@ def _relation_cells(cases: int, seed: int) -> Iterator[Cell]:
                     continue
                 for dtype in DTYPES:
                     for dimension in DIMENSIONS:
-                        if dimension <= _relation_demand(relation, roles, family).largest_dimension:
+                        demand = _relation_demand(relation, roles, family)
+                        if demand.smallest_dimension <= dimension <= demand.largest_dimension:
                             together = " and ".join(roles)
                             count = min(cases, OF_A_RELATION)
                             yield Cell("relation", relation.label, together, family, dtype, dimension, count, seed)
@@ -126,6 +127,8 @@ def _relation_demand(relation: Relation, roles: tuple[str, ...], family: str) ->
         family=family,
         largest_dimension=min(relation.largest_dimension, *(claim.largest_dimension for claim in claims)),
         most_atoms=relation.most_atoms,
+        smallest_dimension=relation.smallest_dimension,
+        fewest_atoms=relation.fewest_atoms,
         eps_kinds=tuple(kind for kind in claims[0].eps_kinds if all(kind in claim.eps_kinds for claim in claims)),
     )
 

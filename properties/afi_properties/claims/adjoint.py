@@ -9,6 +9,7 @@ then the adjoint state of the flow of that function.
 
 import numpy as np
 
+from afi_properties.asymmetry import NUMERICAL, asymmetry
 from afi_properties.claim import DIRAC_PARAMETERS, MIXTURE_PARAMETERS
 from afi_properties.problem import Array
 from afi_properties.trajectory import (
@@ -18,6 +19,7 @@ from afi_properties.trajectory import (
     TrajectoryClaim,
     TrajectoryFormula,
 )
+from afi_properties.trajectory_cases import turned_problems
 from afi_reference.flow import FlowResult
 
 
@@ -30,7 +32,7 @@ def truth(trajectory: Trajectory) -> FlowResult:
 
 
 def _not_transposed(t: Trajectory, right: Array) -> Array | None:
-    if t.is_linear or t.dimension == 1:
+    if (asymmetry(t.jacobian.value) < NUMERICAL).all():
         return None
     return np.einsum("bij,bj->bi", t.jacobian.value, t.loss_grad)
 
@@ -66,7 +68,7 @@ _WRONG: dict[str, TrajectoryFormula] = {
     "f dropped": _if_drifting(lambda t, right: right / t.stretch),
     "F dropped": _if_drifting(lambda t, right: t.stretch * t.loss_grad),
     "factor 1/2 of F dropped": _twice,
-    "covariance ignored": lambda t, right: t.end.sigma / t.start.sigma * t.loss_grad,
+    "covariance ignored": lambda t, right: None if t.is_single else t.end.sigma / t.start.sigma * t.loss_grad,
     "loss_grad itself": lambda t, right: t.loss_grad,
     "sign": lambda t, right: -right,
     "normalised": _normalised,
@@ -82,6 +84,7 @@ CLAIMS = tuple(
         statement="λ(t_start) = (∂x_end/∂x_start)ᵀ loss_grad: dλ/dt = −(∂h/∂x)ᵀ λ from loss_grad at t_end",
         answer="point",
         truth=truth,
+        cases=turned_problems,
         wrong=_WRONG if family == "dirac" else {name: f for name, f in _WRONG.items() if f is not _jvp_for_vjp},
         eps_kinds=("exact", "skew") if family == "dirac" else ("exact",),
         parameters=TRAJECTORY_PARAMETERS | parameters | {"loss_grad"},

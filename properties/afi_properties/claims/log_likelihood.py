@@ -89,7 +89,7 @@ _WRONG: dict[str, TrajectoryFormula] = {
     "half of the trace": lambda t, right: right - _trace(t) / 2,
     "sign of the trace": lambda t, right: right - 2 * _trace(t),
     "trace dropped": lambda t, right: right - _trace(t),
-    "covariance ignored in the trace": lambda t, right: right - _trace(t) + _trivial_trace(t),
+    "covariance ignored in the trace": lambda t, right: None if t.is_single else right - _trace(t) + _trivial_trace(t),
     "trace divided by d": lambda t, right: None if t.dimension == 1 else right - _trace(t) * (1 - 1 / t.dimension),
     "f dropped": _if_drifting(lambda t, right: right - _drift(t)),
     "sign of f": _if_drifting(lambda t, right: right - 2 * _drift(t)),

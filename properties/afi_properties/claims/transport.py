@@ -8,21 +8,20 @@ from collections.abc import Callable
 
 import numpy as np
 
+from afi_properties.asymmetry import NUMERICAL, asymmetry
 from afi_properties.claim import DIRAC_PARAMETERS, MIXTURE_PARAMETERS
 from afi_properties.problem import Array
 from afi_properties.trajectory import TRAJECTORY_PARAMETERS, Trajectory, TrajectoryClaim, TrajectoryFormula
-from afi_properties.transport_cases import LEAST_ASYMMETRY, asymmetry, transport_problems
+from afi_properties.transport_cases import LEAST_ASYMMETRY, transport_problems
 from afi_reference.dirac import DiracMixture
 from afi_reference.flow import FlowResult
-
-_NUMERICAL = 1e-8
 
 
 def optimality(trajectory: Trajectory) -> FlowResult:
     """1 where the Jacobian is symmetric and positive semi-definite, 0 where it is not, (B,)."""
     jacobian = trajectory.jacobian.value
     turned = asymmetry(jacobian)
-    flags = (turned < _NUMERICAL) & (_least_eigenvalue(jacobian) >= 0)
+    flags = (turned < NUMERICAL) & (_least_eigenvalue(jacobian) >= 0)
     return FlowResult(flags.astype(np.float64), np.zeros(len(flags)), trajectory.jacobian.evaluations)
 
 
@@ -42,7 +41,7 @@ def _if_drifting(formula: TrajectoryFormula) -> TrajectoryFormula:
 
 def _if_it_turns(formula: Callable[[Array], Array]) -> TrajectoryFormula:
     """Return a formula of the Jacobian that differs only where that is not symmetric."""
-    return lambda t, right: formula(right) if (asymmetry(right) > _NUMERICAL).all() else None
+    return lambda t, right: formula(right) if (asymmetry(right) > NUMERICAL).all() else None
 
 
 def _one_step(t: Trajectory, right: Array) -> Array | None:

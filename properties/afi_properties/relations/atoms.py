@@ -63,6 +63,7 @@ def _counted(answer: Array, question: Question) -> Array:
 RELATIONS = (
     Relation(
         label="atom-order",
+        fewest_atoms=2,
         statement="the answer is the same for the atoms (or components) in another order",
         violated="the answer depends on the order of the atoms: {left} in reversed order, {right} before",
         roles=_ROLES,

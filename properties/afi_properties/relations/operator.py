@@ -91,6 +91,7 @@ RELATIONS = (
     ),
     Relation(
         label="symmetry",
+        smallest_dimension=2,
         statement="⟨u, F v⟩ = ⟨v, F u⟩",
         violated="not symmetric: ⟨u, F v⟩ = {left}, ⟨v, F u⟩ = {right}",
         roles=(("fisher_vector_product",), ("fisher",), ("fisher_vector_product_endpoint",)),
@@ -101,6 +102,7 @@ RELATIONS = (
     ),
     Relation(
         label="transposes",
+        smallest_dimension=2,
         statement="⟨u, J v⟩ = ⟨Jᵀu, v⟩: the two products are with one Jacobian and its transpose",
         violated="not transposes of one another: ⟨u, J v⟩ = {left}, ⟨Jᵀu, v⟩ = {right} (over σ)",
         roles=(("fisher_vector_product_vjp", "fisher_vector_product_jvp"),),

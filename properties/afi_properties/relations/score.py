@@ -94,6 +94,7 @@ RELATIONS = (
     ),
     Relation(
         label="gradient-field",
+        smallest_dimension=2,
         statement="∮ ⟨s, dx⟩ = 0 around a circle: the score is a gradient (and so is the posterior mean)",
         violated="not a gradient: its integral around a circle is {left}, not {right}",
         roles=(("score",), ("posterior_mean",)),

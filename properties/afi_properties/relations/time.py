@@ -9,13 +9,13 @@ from afi_properties.problem import Array, Problem
 from afi_properties.relation import Ask, Question, Relation, Sides, altered, norms, per_point
 from afi_reference.schedules import Schedule
 
-_UNIT = 4.0
-"""A power of two: times in another unit are then exact."""
+_UNIT = 64.0
+"""A power of two: times in another unit are then exact. Much, so that it shows at small times, too."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SlowSchedule:
-    """A schedule whose time is measured in a unit a quarter as long, as a :class:`Schedule`."""
+    """A schedule whose time is measured in a unit a 64th as long, as a :class:`Schedule`."""
 
     inner: Schedule
 
@@ -83,8 +83,8 @@ def _time_dependent(answer: Array, question: Question) -> Array:
 RELATIONS = (
     Relation(
         label="time-change",
-        statement="the answer is the same when time is measured in another unit: (t, α(t)) and (4t, α(4t/4))",
-        violated="the answer depends on the unit of time: {left} with four times the time, {right} before",
+        statement="the answer is the same when time is measured in another unit: (t, α(t)) and (64t, α(64t/64))",
+        violated="the answer depends on the unit of time: {left} with 64 times the time, {right} before",
         roles=tuple(
             (role,)
             for role in (
