@@ -123,9 +123,10 @@ def turned_problems(
             yield problem
             continue
         choices = flow_choices_from_id(problem.id or "")
-        best, turn = problem, _turn(problem)
+        # Gaussians are wider than their centres: they turn less.
+        best, turn, wanted = problem, _turn(problem), TURNED if family == "dirac" else 4 * TURNED
         for draw in range(1, _DRAWS):
-            if turn > TURNED:
+            if turn > wanted:
                 break
             other = flow_problem(dataclasses.replace(choices, seed=(choices.seed + draw) % 2**32))
             if _turn(other) > turn:
