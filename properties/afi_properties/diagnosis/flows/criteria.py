@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from afi_properties.asymmetry import asymmetry
 from afi_properties.diagnosis.explanation import Fault
 from afi_properties.diagnosis.flows.hypothesis import FlowCase, Hypothesis
 from afi_properties.diagnosis.flows.route import generator, law_of, place_at
 from afi_properties.problem import Array
-from afi_properties.transport_cases import asymmetry
 
 _SYMMETRIC = 1e-6
 
