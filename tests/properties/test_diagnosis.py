@@ -8,10 +8,11 @@ import pytest
 
 from afi_properties.catalogue import CLAIMS
 from afi_properties.diagnosis import Exhibit, Family, Fault, explain
+from afi_properties.diagnosis.exhibit import Fit
 from afi_properties.diagnosis.explanation import FAMILIES
 from afi_properties.diagnosis.factors import Coefficients, Factor, find_factor
+from afi_properties.diagnosis.named import fault_named
 from afi_properties.diagnosis.regimes import find_flag, find_threshold
-from afi_properties.diagnosis.search import fault_named
 from afi_properties.inputs import make_inputs
 from afi_properties.judgement import find_truth
 from afi_properties.known_jacobian import skew_eps_for
@@ -105,6 +106,19 @@ def test_noise_has_no_explanation(index):
         return e.truth.answer * (1 + np.random.default_rng(e.problem.seed).uniform(0.1, 0.5, e.answer.shape))
 
     assert explain(answered(right_exhibits(index), noisy)) is None
+
+
+def test_the_search_is_given_up_after_so_much_work(monkeypatch):
+    minus = answered(right_exhibits(0), lambda e: -e.truth.answer)
+    assert explain(minus).fault is Fault.SIGN
+    monkeypatch.setattr("afi_properties.diagnosis.search.MOST_WORK", 3 * minus[0].size)
+    assert explain(minus) is None
+
+
+def test_few_points_support_nothing_and_many_do_where_rounding_is_a_part_of_the_deviation():
+    assert not Fit(explained=3, supporting=3).convinces
+    assert Fit(explained=4, supporting=4).convinces
+    assert Fit(explained=1, telling=1).convinces
 
 
 def test_a_formula_that_a_right_answer_contradicts_is_not_named():
