@@ -16,6 +16,6 @@ def test_most_families_are_named():
 
 
 def test_most_families_of_trajectories_are_named():
-    some = collect("trajectories")[::8]
+    some = collect("trajectories")[::12]
     named = list(name_faults(some, profile="quick", dtypes=["float64"]))
     assert sum(one.family for one in named) >= 0.75 * len(some), [(one.animal.name, one.fault) for one in named]
