@@ -34,6 +34,9 @@ from afi_verify.stable_diffusion.products import Products, dot, signs
 _FORMULA = 1e-6
 """Of two evaluations of one formula in float64, relative to terms that may cancel."""
 
+_AT_ONCE = 2**20
+"""Numbers in one array of draws: 64 latents of 4x64x64."""
+
 HeadFn = Callable[[Tensor, Any], Tensor]
 _NAMES = {"stein": "stein", "score": "squared-score", "denoising": "denoising-error"}
 _WORDS = {
@@ -108,10 +111,13 @@ def check_identities(
     formulas = Formulas() if formulas is None else formulas
     generator = torch.Generator().manual_seed(seed)
     draws, used, findings = _Draws(), 0, []
+    # Some twenty arrays of this many numbers are alive at once.
+    together = max(1, min(256, _AT_ONCE // latents.values[0].numel()))
     while used < samples:
         count = min(max(32, used), samples - used)
-        for start in range(0, count, 256):
-            _draw(products, latents, t, alpha, sigma, min(256, count - start), generator, draws, head, formulas)
+        for start in range(0, count, together):
+            part = min(together, count - start)
+            _draw(products, latents, t, alpha, sigma, part, generator, draws, head, formulas)
         used += count
         findings = _judge(draws, latents, sigma, tolerances, unit, head is not None, is_score)
         if all(finding.verdict != "undecided" for finding in findings):

@@ -29,7 +29,8 @@ def check_fokker_planck(
     left, right = _sides(denoiser, products, x, t, unit, seed)
     residual = interval(left - right.cpu().numpy())
     scale = max(abs(left), abs(float(right.mean())))
-    return judge_mean("fokker-planck", residual, scale, tolerances.model, words)
+    sides = {"by_differences": left, "by_equation": float(right.mean())}
+    return judge_mean("fokker-planck", residual, scale, tolerances.model, words, **sides)
 
 
 def _sides(denoiser: Denoiser, products: Products, x: Tensor, t: float, unit: float, seed: int) -> tuple[float, Tensor]:

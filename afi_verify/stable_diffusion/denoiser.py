@@ -67,7 +67,7 @@ class Denoiser:
         self.network = network_of(pipeline)
         self.packed = type(pipeline).__name__ == "FluxPipeline"
         self.guidance = float(guidance)
-        self.prompt = prompt
+        self.prompt, self.negative_prompt = prompt, negative_prompt
         self.schedule = schedule_of(pipeline.scheduler) if schedule is None else schedule
         self.prediction = prediction_of(pipeline.scheduler) if prediction is None else prediction
         self.event_shape = _event_shape(pipeline, self.network, latent_size, packed=self.packed)

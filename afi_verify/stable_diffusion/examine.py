@@ -11,6 +11,7 @@ from torch import Tensor
 
 from afi_verify.stable_diffusion.checks_identities import Formulas, check_identities
 from afi_verify.stable_diffusion.checks_jacobian import check_products, check_traces
+from afi_verify.stable_diffusion.checks_pipeline import check_pipeline
 from afi_verify.stable_diffusion.checks_scheduler import check_noising, check_predictions
 from afi_verify.stable_diffusion.checks_time import check_fokker_planck
 from afi_verify.stable_diffusion.checks_trajectory import check_adjoint, check_likelihood
@@ -22,6 +23,8 @@ from afi_verify.stable_diffusion.products import Products, rows_for
 LEVEL_CHECKS = (
     "noising",
     "predictions",
+    "pipeline",
+    "decoding",
     "vjp-and-jvp",
     "jvp-and-differences",
     "symmetry",
@@ -129,11 +132,12 @@ def examine_level(
     stages: list[tuple[tuple[str, ...], Callable[[], list[Finding]]]] = [
         (("noising",), lambda: [check_noising(denoiser, t, seed)]),
         (("predictions",), lambda: [check_predictions(denoiser, x, t)]),
-        (LEVEL_CHECKS[2:5], lambda: check_products(products, x, t, sigma, unit, tolerances, seed)),
+        (LEVEL_CHECKS[2:4], lambda: check_pipeline(denoiser, x, t)),
+        (LEVEL_CHECKS[4:7], lambda: check_products(products, x, t, sigma, unit, tolerances, seed)),
         (("traces",), lambda: [check_traces(products, x, t, sigma, tolerances, seed, effort.probes, effort.samples)]),
         (("fokker-planck",), lambda: [_fokker_planck(subject, products, x, t, tolerances, seed)]),
         (
-            LEVEL_CHECKS[7:],
+            LEVEL_CHECKS[9:],
             lambda: check_identities(
                 products,
                 latents,
@@ -166,7 +170,9 @@ def examine_trajectory(
     denoiser, (low, high) = subject.denoiser, times
     generator = torch.Generator().manual_seed(seed)
     near = latents.noised(1, denoiser.alpha(low), denoiser.sigma(low), generator)[0]
-    far = latents.noised(1, denoiser.alpha(high), denoiser.sigma(high), generator)[0]
+    far, _, index = latents.noised(1, denoiser.alpha(high), denoiser.sigma(high), generator)
+    apart = latents.values - latents.values[index]
+    toward = apart[apart.flatten(1).square().sum(dim=1).argmax()][None].to(far)
     products = subject.products(near, low, budget)
     stages: list[tuple[tuple[str, ...], Callable[[], list[Finding]]]] = [
         (
@@ -188,7 +194,16 @@ def examine_trajectory(
         (
             TRAJECTORY_CHECKS[2:],
             lambda: check_adjoint(
-                denoiser, products, far, high, low, subject.unit, tolerances, seed, num_steps=effort.steps
+                denoiser,
+                products,
+                far,
+                high,
+                low,
+                subject.unit,
+                tolerances,
+                seed,
+                num_steps=effort.steps,
+                toward=toward,
             ),
         ),
     ]

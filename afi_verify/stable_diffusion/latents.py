@@ -12,6 +12,7 @@ from torch import Tensor
 from afi_verify.errors import UnusableError
 from afi_verify.stable_diffusion.denoiser import Denoiser, unpack
 from afi_verify.stable_diffusion.exact import ExactDenoiser
+from afi_verify.stable_diffusion.loading import quiet_libraries
 from afi_verify.stable_diffusion.products import normal
 
 
@@ -124,13 +125,17 @@ def encode_pixels(pipeline: Any, pixels: Tensor) -> Tensor:
     """Return the latents of images (B, 3, H, W) in [-1, 1], as the network knows them."""
     configuration = pipeline.vae.config
     with torch.no_grad():
-        mean = pipeline.vae.encode(pixels).latent_dist.mode()
+        mean = pipeline.vae.encode(pixels.to(pipeline.vae.dtype)).latent_dist.mode()
     return (mean - (configuration.get("shift_factor") or 0.0)) * configuration.scaling_factor
 
 
 def decode(pipeline: Any, latents: Tensor) -> Tensor:
     """Return the images (B, 3, H, W) in [-1, 1] of latents; differentiable."""
     configuration = pipeline.vae.config
+    if pipeline.vae.dtype == torch.float16 and configuration.get("force_upcast"):
+        # That of Stable Diffusion XL overflows in float16. It stays: a backward pass may need these very weights.
+        with quiet_libraries():
+            pipeline.vae.to(torch.float32)
     unscaled = latents / configuration.scaling_factor + (configuration.get("shift_factor") or 0.0)
     return pipeline.vae.decode(unscaled.to(pipeline.vae.dtype), return_dict=False)[0]
 

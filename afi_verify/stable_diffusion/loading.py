@@ -68,12 +68,15 @@ def load_pipeline(
     _check_memory(found, DTYPES[dtype], device, max_memory)
     pipeline = _from_folder(found, dtype)
     try:
-        pipeline.to(device)
+        with quiet_libraries():
+            pipeline.to(device)
     except RuntimeError as error:
         raise UnusableError(f"The pipeline does not go to {device}: {_first_line(error)}") from None
     for component in pipeline.components.values():
         if hasattr(component, "requires_grad_"):
             component.requires_grad_(False).eval()
+    if getattr(pipeline, "watermark", None) is not None:
+        pipeline.watermark = None  # XL's changes the images
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -1,7 +1,6 @@
 """`afi-verify sd check`: its page, its verdicts, and that nothing is lost or done twice whatever happens to it."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from typer.testing import CliRunner
 from afi_verify.cli import app
 from afi_verify.errors import UnusableError
 from afi_verify.stable_diffusion.ledger import read_rows, run_items
+from tests.stable_diffusion import kills
 
 QUICK = ("--levels", "2", "--samples", "32", "--probes", "8", "--steps", "2")
 
@@ -33,9 +33,9 @@ def test_an_exact_pipeline_is_checked_with_its_head_and_a_page(shelf, tmp_path) 
     done = _check(folder, tmp_path, *options, "--steps", "16", "--probes", "256")
     assert done.exit_code == 0, done.output
     document = json.loads((tmp_path / "results.json").read_text())
-    assert document["planned"] == sum(document["verdicts"].values()) == document["verdicts"]["pass"] == 18
+    assert document["planned"] == sum(document["verdicts"].values()) == document["verdicts"]["pass"] == 20
     page = (tmp_path / "index.html").read_text()
-    assert "18 pass" in page
+    assert "20 pass" in page
     assert page.count("<script") == 1  # the page's own
 
 
@@ -152,22 +152,16 @@ def test_items_are_shared_whatever_the_number_of_processes_was_before(tmp_path) 
     assert sum(row["by"] for row in rows) == 3
 
 
-def test_two_processes_under_torchrun_give_the_results_of_one(shelf, tmp_path) -> None:
-    folder = shelf("sd15", exact=8)
-    _check(folder, tmp_path / "one")
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "afi_verify",
-    ]
-    command = [*launch, "sd", "check", str(folder), "--report", str(tmp_path / "two"), *QUICK]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
-    assert len(list((tmp_path / "two").glob("results-*.jsonl"))) == 2
-    for one, two in zip(_items(tmp_path / "one"), _items(tmp_path / "two"), strict=True):
-        assert one == two
+def test_the_command_is_killed_alone_and_under_torchrun_and_ends_with_the_same_results(shelf, tmp_path) -> None:
+    """Two kills; reports/sd-kills has ten of each."""
+    folder, out = shelf("sd15", exact=8), tmp_path / "killed"
+    options = (*QUICK, "--seeds", "2")
+    _check(folder, tmp_path / "whole", *options)
+    draw = random.Random(3)
+    for processes, moment in ((1, draw.uniform(1, 3)), (2, draw.uniform(3, 5))):
+        line = kills.command(folder, out, options, processes)
+        where = kills.kill_at(line, out, moment, 0.5)
+        assert where in ("start", "items"), (processes, moment)
+    kills.start(kills.command(folder, out, options, 2)).wait()
+    assert kills.differences(out, tmp_path / "whole") == []
+    assert len(list(out.glob("results-*.jsonl"))) == 2

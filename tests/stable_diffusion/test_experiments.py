@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from afi_verify.cli import app
-from afi_verify.stable_diffusion.checks_trajectory import diagonal_trace
 from afi_verify.stable_diffusion.denoiser import Denoiser
 from afi_verify.stable_diffusion.exact_head import load_head
 from afi_verify.stable_diffusion.loading import load_pipeline, network_of
@@ -98,8 +97,9 @@ def test_fig3_sorts_seeds_and_goes_on_where_it_was(shelf, tmp_path) -> None:
 
 
 def test_the_likelihood_of_fig2_and_fig3_is_the_true_one(shelf) -> None:
-    """Of an exact model, with its head, against the whole diagonal."""
-    from afi_verify.implementations.torch_likelihood import bits_per_dim, log_likelihood
+    """Of an exact model, with its head and with probes, against the oracle of the flow."""
+    from afi_reference.flow import FlowOracle
+    from afi_verify.implementations.torch_likelihood import bits_per_dim, normal_log_density
     from afi_verify.stable_diffusion.levels import spread_times
     from afi_verify.stable_diffusion.paper.nll import negative_log_likelihood
 
@@ -107,14 +107,16 @@ def test_the_likelihood_of_fig2_and_fig3_is_the_true_one(shelf) -> None:
     denoiser = Denoiser(load_pipeline(str(folder), dtype="float64"))
     products, x0 = Products(denoiser.eps), network_of(denoiser.pipeline).latents[:1].double()
     head = load_head(folder / "head").double()
-    found = negative_log_likelihood(denoiser, products, x0, steps=6, probes=4, seed=0, head=head)
     times = spread_times(denoiser.schedule, 5)
-    trace = diagonal_trace(products, denoiser)
-    x = denoiser.alpha(times[0]) * x0
-    truth = bits_per_dim(log_likelihood(x, denoiser.eps, trace, denoiser.schedule, times[0], times[-1], 6), 256)
-    assert found["bits_per_dim"] == pytest.approx(float(truth[0]), rel=1e-6)
-    probed = negative_log_likelihood(denoiser, products, x0, steps=6, probes=64, seed=0)
-    assert abs(probed["bits_per_dim"] - float(truth[0])) < 3 * probed["error"] + 1e-6
+    oracle, x = FlowOracle(network_of(denoiser.pipeline).law(), denoiser.schedule), denoiser.alpha(times[0]) * x0
+    flat, ends = x.flatten(1).numpy(), (times[0], times[-1])
+    end = torch.as_tensor(oracle.transport(flat, *ends).value)
+    nats = normal_log_density(end, denoiser.sigma(times[-1])) + float(oracle.log_determinant(flat, *ends).value[0])
+    truth = float(bits_per_dim(nats, 256)[0])
+    found = negative_log_likelihood(denoiser, products, x0, steps=24, probes=4, seed=0, head=head)
+    assert found["bits_per_dim"] == pytest.approx(truth, abs=5e-4)
+    probed = negative_log_likelihood(denoiser, products, x0, steps=24, probes=64, seed=0)
+    assert abs(probed["bits_per_dim"] - truth) < 3 * probed["error"] + 5e-4
 
 
 @pytest.mark.parametrize("score", ["target", "clip", "aesthetic", "identity"])

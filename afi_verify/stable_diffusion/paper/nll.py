@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from afi_verify.implementations.torch_likelihood import bits_per_dim, log_likelihood, matching_trace
-from afi_verify.stable_diffusion.checks_trajectory import hutchinson_trace
+from afi_verify.implementations.torch_likelihood import bits_per_dim, matching_trace, normal_log_density
+from afi_verify.stable_diffusion.checks_trajectory import follow, hutchinson_trace
 from afi_verify.stable_diffusion.denoiser import Denoiser
 from afi_verify.stable_diffusion.levels import spread_times
 from afi_verify.stable_diffusion.products import Products, signs
@@ -31,11 +31,13 @@ def negative_log_likelihood(
     """
     times = spread_times(denoiser.schedule, 5)
     x, d = denoiser.alpha(times[0]) * x0, x0[0].numel()
-    way = (denoiser.schedule, times[0], times[-1], steps)
-    if head is not None:
+    probed = head is None
+    if head is None:
+        z = signs(probes, tuple(x.shape[1:]), torch.Generator().manual_seed(seed), x)
+        x, trace = x.expand_as(z), hutchinson_trace(products, denoiser, z)
+    else:
         trace = matching_trace(denoiser.schedule, products.eps, lambda p, t: head(p, t).to(p))
-        return {"bits_per_dim": float(bits_per_dim(log_likelihood(x, products.eps, trace, *way), d)[0]), "error": 0.0}
-    z = signs(probes, tuple(x.shape[1:]), torch.Generator().manual_seed(seed), x)
-    trace = hutchinson_trace(products, denoiser, z)
-    found = bits_per_dim(log_likelihood(x.expand_as(z), products.eps, trace, *way), d)
-    return {"bits_per_dim": float(found.mean()), "error": float(2 * found.std() / probes**0.5) if probes > 1 else 0.0}
+    end, log_determinant = follow(x, denoiser, products.eps, trace, (times[0], times[-1]), steps)
+    found = bits_per_dim(normal_log_density(end, denoiser.sigma(times[-1])) + log_determinant, d)
+    error = float(2 * found.std() / probes**0.5) if probed and probes > 1 else 0.0
+    return {"bits_per_dim": float(found.mean()), "error": error}
