@@ -35,10 +35,13 @@ def check_products(
     u, v = (signs(PROBES, shape, generator, x) for _ in range(2))
     points = x.expand_as(u)
     backward, forward = products.vjp(points, u, t), products.jvp(points, v, t)
-    size = _norm(forward).clamp(min=torch.finfo(x.dtype).tiny)
+    tiny = torch.finfo(x.dtype).tiny
+    size = _norm(forward).clamp(min=tiny)
     # What rounding the input alone changes: no product can be known better.
     nudge = 1 + unit * (2 * torch.rand(u.shape, generator=generator, dtype=torch.float64).to(x) - 1)
-    floor = float((_norm(products.jvp(points * nudge, v, t) - forward) / size).max()) + unit
+    moved = [(_norm(products.jvp(points * nudge, v, t) - forward) / size).max()]
+    moved.append((_norm(products.vjp(points * nudge, u, t) - backward) / _norm(backward).clamp(min=tiny)).max())
+    floor = float(max(moved)) + unit
     mismatch = (dot(u, forward) - dot(backward, v)).abs() / (_norm(u) * size)
     first = within(
         "vjp-and-jvp",

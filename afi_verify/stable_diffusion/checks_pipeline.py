@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -51,7 +52,9 @@ class _OneStep:
         return (sample,)
 
 
-def check_pipeline(denoiser: Denoiser, x: Tensor, t: float) -> list[Finding]:
+def check_pipeline(
+    denoiser: Denoiser, x: Tensor, t: float, decode: Callable[[Any, Tensor], Tensor] = decode
+) -> list[Finding]:
     """Run one step of the pipeline at a point (1, C, H, W), and hold its output and its image against ours.
 
     The prompt, the negative one, the guidance and the size are those of ``denoiser``; the pipeline encodes and combines

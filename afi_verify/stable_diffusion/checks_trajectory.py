@@ -151,7 +151,7 @@ def _part(
     part = numbers["log_determinant"] - numbers["trivial"]
     gap = Interval(value - numbers["log_determinant"], half)
     size = max(abs(part), abs(value - numbers["trivial"]), np.finfo(float).tiny)
-    told = {
+    told: dict[str, Any] = {
         "log_determinant": value,
         "part_told": value - numbers["trivial"],
         "part": part,

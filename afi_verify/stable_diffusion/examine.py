@@ -17,7 +17,7 @@ from afi_verify.stable_diffusion.checks_time import check_fokker_planck
 from afi_verify.stable_diffusion.checks_trajectory import check_adjoint, check_likelihood
 from afi_verify.stable_diffusion.denoiser import Denoiser
 from afi_verify.stable_diffusion.findings import Finding, Tolerances, not_provided
-from afi_verify.stable_diffusion.latents import Latents
+from afi_verify.stable_diffusion.latents import Latents, decode
 from afi_verify.stable_diffusion.products import Products, rows_for
 
 LEVEL_CHECKS = (
@@ -82,12 +82,15 @@ class Subject:
         The function whose Jacobian is taken; the denoiser's own prediction when None.
     formulas
         Those that turn predictions into Fisher information.
+    decode
+        From a pipeline and latents to images.
     """
 
     denoiser: Denoiser
     head: HeadFn | None = None
     jacobian_of: Callable[[Tensor, Any], Tensor] | None = None
     formulas: Formulas = dataclasses.field(default_factory=Formulas)
+    decode: Callable[[Any, Tensor], Tensor] = decode
 
     def products(self, x: Tensor, t: float, budget: int | None) -> Products:
         """Return its products, with as many rows at once as fit into ``budget`` bytes."""
@@ -132,7 +135,7 @@ def examine_level(
     stages: list[tuple[tuple[str, ...], Callable[[], list[Finding]]]] = [
         (("noising",), lambda: [check_noising(denoiser, t, seed)]),
         (("predictions",), lambda: [check_predictions(denoiser, x, t)]),
-        (LEVEL_CHECKS[2:4], lambda: check_pipeline(denoiser, x, t)),
+        (LEVEL_CHECKS[2:4], lambda: check_pipeline(denoiser, x, t, subject.decode)),
         (LEVEL_CHECKS[4:7], lambda: check_products(products, x, t, sigma, unit, tolerances, seed)),
         (("traces",), lambda: [check_traces(products, x, t, sigma, tolerances, seed, effort.probes, effort.samples)]),
         (("fokker-planck",), lambda: [_fokker_planck(subject, products, x, t, tolerances, seed)]),

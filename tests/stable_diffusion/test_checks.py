@@ -26,6 +26,7 @@ from afi_verify.stable_diffusion.levels import spread_times
 from afi_verify.stable_diffusion.loading import load_pipeline, network_of
 from afi_verify.stable_diffusion.products import Products, rows_for, signs
 from tests.stable_diffusion import full_size
+from tests.stable_diffusion.more_mutants import MORE_MUTANTS
 from tests.stable_diffusion.mutants import MUTANTS, Bench, caught_by, right
 
 
@@ -108,16 +109,19 @@ def test_wrong_adjoint_operators_are_caught(bench) -> None:
     assert {name: verdicts(operator)[1] for name, operator in wrong.items()} == dict.fromkeys(wrong, "fail")
 
 
-@pytest.mark.parametrize("make", MUTANTS, ids=lambda make: make.__name__)
+EVERY = {**MUTANTS, **MORE_MUTANTS}
+
+
+@pytest.mark.parametrize("make", EVERY, ids=lambda make: make.__name__)
 def test_a_mistake_on_the_side_of_diffusers_is_caught_by_the_check_for_it(bench, make) -> None:
-    assert MUTANTS[make] in caught_by(make, bench)
+    assert EVERY[make] in caught_by(make, bench, until=EVERY[make])
 
 
 @pytest.mark.parametrize("kind", full_size.KINDS)
 def test_the_exact_model_has_the_true_numbers_at_the_size_of_stable_diffusion(tmp_path, kind) -> None:
     """d = 16,384 in float32, at a noise level and along the flow; reports/sd-full-size has draws enough to decide."""
     bed = full_size.Bed(kind, tmp_path)
-    t = spread_times(bed.denoiser.schedule, 5)[1]
+    t = full_size.times_of(bed.denoiser, full_size.LEVELS)[0]
     findings, told = full_size.at_level(bed, t, 1, Effort(samples=96, probes=16))
     more, along = full_size.on_the_way(bed, 1, Effort(probes=16, steps=4))
     assert [number for number in [*told, *along] if not number.ok] == []
