@@ -119,7 +119,7 @@ def check_identities(
             part = min(together, count - start)
             _draw(products, latents, t, alpha, sigma, part, generator, draws, head, formulas)
         used += count
-        findings = _judge(draws, latents, alpha, sigma, tolerances, unit, head is not None, is_score)
+        findings = _judge(draws, latents, sigma, tolerances, unit, head is not None, is_score)
         if all(finding.verdict != "undecided" for finding in findings):
             break
     return findings
@@ -181,7 +181,6 @@ def _along(y: Tensor, z: Tensor) -> Tensor:
 def _judge(
     draws: _Draws,
     latents: Latents,
-    alpha: float,
     sigma: float,
     tolerances: Tolerances,
     unit: float,
@@ -199,7 +198,6 @@ def _judge(
     }
     # Rounding of the network's inputs (unit / sigma, in units of the noise) and outputs, entry by entry.
     floor = 16 * (d**0.5 * unit * (1 + 1 / sigma) + d * (unit / sigma) ** 2)
-    floor += _unseen(latents, len(draws["trace"])) * (alpha / sigma) ** 2
     findings = []
     for name in ("stein", "score", "denoising"):
         check = _NAMES[name]
@@ -214,16 +212,6 @@ def _judge(
         findings.append(not_provided("endpoint-operator", "a guided prediction is not the score of a distribution"))
     findings += _heads(draws, clusters, floor, tolerances, numbers, d, has_head, is_score)
     return findings
-
-
-def _unseen(latents: Latents, draws: int) -> float:
-    """Bound the variance that the rare latents of a law make up, those drawn too seldom for any interval to hold."""
-    rare = (latents.weights < 0.01 * latents.weights.max()) & (latents.weights * draws < 14)
-    if not latents.is_law or not bool(rare.any()):
-        return 0.0
-    flat = latents.values.flatten(1)
-    apart = (flat[rare] - latents.weights @ flat).square().sum(dim=1)
-    return float(latents.weights[rare] @ apart)
 
 
 def _judge_share(
@@ -241,7 +229,7 @@ def _judge_share(
     size = max(abs(float(draws["trace"].mean())), abs(float(draws[name].mean())))
     numbers = {**numbers, name: float(draws[name].mean())}
     if size <= floor and np.isfinite(size):
-        why = f"{words}: the covariance's share, {size:.1g} of {d}, is below rounding, or what rare latents hide"
+        why = f"{words}: the covariance's share, {size:.1g} of {d}, is below the rounding of the network"
         return Finding(check, "vacuous", size, floor, why, numbers)
     return judge_mean(check, gap, size, tolerance, words, **numbers)
 
