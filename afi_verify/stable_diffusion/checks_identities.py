@@ -228,7 +228,7 @@ def _judge_share(
     gap = interval(draws["trace"] - draws[name], clusters)
     size = max(abs(float(draws["trace"].mean())), abs(float(draws[name].mean())))
     numbers = {**numbers, name: float(draws[name].mean())}
-    if size <= floor and np.isfinite(size):
+    if size <= floor and np.isfinite(draws[name]).all() and np.isfinite(size):
         why = f"{words}: the covariance's share, {size:.1g} of {d}, is below the rounding of the network"
         return Finding(check, "vacuous", size, floor, why, numbers)
     return judge_mean(check, gap, size, tolerance, words, **numbers)
