@@ -22,6 +22,9 @@ from typing import Any
 
 import psutil
 
+from afi_verify.report.study import Cell, Section, Study, Table, write_study
+from afi_verify.runner import environment
+
 QUICK = ("--levels", "2", "--samples", "32", "--probes", "8", "--steps", "2")
 LAUNCH = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "afi_verify")
 
@@ -122,8 +125,6 @@ def torture(
 
 def main() -> None:
     """Kill one process and two, and write the page."""
-    from afi_verify.report.study import Cell, Section, Study, Table, write_study
-    from afi_verify.runner import environment
     from afi_verify.stable_diffusion.examples import write_example
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -138,6 +139,14 @@ def main() -> None:
             torture(Path(place) / "model", Path(place), options, processes=n, kills=given.kills, seed=given.seed + n)
             for n in (1, 2)
         ]
+    document = {"schema": "afi-verify/sd-kills/1", "kills": given.kills, "seed": given.seed, "runs": found}
+    write_study(make_study(document), document, given.folder)
+    raise SystemExit(int(any(run["differences"] for run in found)))
+
+
+def make_study(document: dict[str, Any]) -> Study:
+    """Arrange a document as a page."""
+    found = document["runs"]
     same = not any(run["differences"] for run in found)
     tables = []
     for run in found:
@@ -161,7 +170,7 @@ def main() -> None:
         ),
     )
     counted = [sum(row["where"] != "late" for row in run["kills"]) for run in found]
-    study = Study(
+    return Study(
         name="SIGKILL at random moments",
         answer=f"{counted[0]} kills of one process, {counted[1]} of two: results {'equal' if same else 'NOT equal'}, "
         f"{'none' if same else 'SOME'} lost or doubled.",
@@ -170,11 +179,9 @@ def main() -> None:
         "command was started again after each kill. Compared are the whole of results.json and every line of the "
         "ledger, with a run by one process that nobody killed.",
         sections=(Section("Verdict", tables=(verdicts,)), Section("Kills", tables=tuple(tables))),
-        command=f"python -m tests.stable_diffusion.kills DIR --kills {given.kills} --seed {given.seed}",
+        command=f"python -m tests.stable_diffusion.kills DIR --kills {document['kills']} --seed {document['seed']}",
         environment=environment(),
     )
-    write_study(study, {"schema": "afi-verify/sd-kills/1", "runs": found}, given.folder)
-    raise SystemExit(int(not same))
 
 
 if __name__ == "__main__":
