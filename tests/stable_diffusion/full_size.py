@@ -21,6 +21,8 @@ import torch
 
 from afi_reference import DiracMixture
 from afi_reference.flow import FlowOracle
+from afi_verify.report.study import Cell, Section, Study, Table, write_study
+from afi_verify.runner import environment
 from afi_verify.stable_diffusion.denoiser import Denoiser
 from afi_verify.stable_diffusion.exact import exact_pipeline
 from afi_verify.stable_diffusion.exact_head import ExactTraceHead
@@ -232,67 +234,58 @@ def on_the_way(bed: Bed, seed: int, effort: Effort) -> tuple[list[Finding], list
     return findings, told
 
 
-def write_page(folder: Path) -> bool:
-    """Run everything and write the page; return whether all is right."""
-    from afi_verify.report.study import Cell, Section, Study, Table, write_study
-    from afi_verify.runner import environment
-
-    rows, verdicts, costs, document = [], [], [], []
+def measure() -> dict[str, Any]:
+    """Run everything."""
+    items = []
     for kind, prediction in KINDS.items():
         with tempfile.TemporaryDirectory() as place:
             bed = Bed(kind, Path(place))
         times = times_of(bed.denoiser, LEVELS)
-        stages = [*(f"t {t:g}" for t in times), "trajectory"]
-        for stage in stages:
+        for stage in (*times, "trajectory"):
             began = time.process_time()
-            if stage == "trajectory":
+            if isinstance(stage, str):
                 findings, told = on_the_way(bed, 1, Effort(probes=384, steps=4))
             else:
-                t = times[stages.index(stage)]
-                findings, told = at_level(bed, t, 1, Effort(samples=16384, probes=16))
-            seconds = time.process_time() - began
-            print(
-                f"{kind} {stage}: {seconds:.0f} s",
-                {f.check: f.verdict for f in findings if f.verdict != "pass"},
-                [r for r in told if not r.ok],
-                file=sys.stderr,
-                flush=True,
+                findings, told = at_level(bed, stage, 1, Effort(samples=16384, probes=16))
+            item = {
+                "kind": kind,
+                "prediction": prediction,
+                "stage": stage if isinstance(stage, str) else f"t {stage:g}",
+                "seconds": time.process_time() - began,
+                "findings": [finding.to_dict() for finding in findings],
+                "compared": [{**dataclasses.asdict(number), "ok": number.ok} for number in told],
+            }
+            print(f"{kind} {item['stage']}: {item['seconds']:.0f} s", file=sys.stderr, flush=True)
+            items.append(item)
+    return {"schema": "afi-verify/sd-full-size/1", "items": items}
+
+
+def make_study(document: dict[str, Any]) -> Study:
+    """Arrange a document as a page."""
+    rows, verdicts, costs = [], [], []
+    for item in document["items"]:
+        where = f"{KINDS[item['kind']]}, {item['stage']}"
+        draws = next((f["numbers"]["draws"] for f in item["findings"] if f["check"] == "stein"), None)
+        costs.append((where, f"{item['seconds']:.0f}", "–" if draws is None else f"{draws:.0f}"))
+        for f in item["findings"]:
+            value, tolerance = ("–" if f[name] is None else f"{f[name]:.2g}" for name in ("value", "tolerance"))
+            verdicts.append((f"{where}: {f['check']}", Cell(f["verdict"], f["verdict"]), value, tolerance))
+        rows += [
+            (
+                f"{where}: {r['quantity']}",
+                *(f"{r[name]:.6g}" for name in ("found", "truth")),
+                f"{abs(r['found'] - r['truth']):.2g}",
+                f"{r['tolerance']:.2g}",
+                Cell("within" if r["ok"] else "off", "pass" if r["ok"] else "fail"),
             )
-            draws = next((f.numbers["draws"] for f in findings if f.check == "stein"), None)
-            costs.append((f"{prediction}, {stage}", f"{seconds:.0f}", "–" if draws is None else f"{draws:.0f}"))
-            document.append(
-                {
-                    "kind": kind,
-                    "stage": stage,
-                    "seconds": seconds,
-                    "findings": [f.to_dict() for f in findings],
-                    "compared": [{**dataclasses.asdict(r), "ok": r.ok} for r in told],
-                }
-            )
-            for f in findings:
-                value = "–" if f.value is None else f"{f.value:.2g}"
-                verdicts.append(
-                    (
-                        f"{prediction}, {stage}: {f.check}",
-                        Cell(f.verdict, f.verdict),
-                        value,
-                        "–" if f.tolerance is None else f"{f.tolerance:.2g}",
-                    )
-                )
-            rows += [
-                (
-                    f"{prediction}, {stage}: {r.quantity}",
-                    f"{r.found:.6g}",
-                    f"{r.truth:.6g}",
-                    f"{abs(r.found - r.truth):.2g}",
-                    f"{r.tolerance:.2g}",
-                    Cell("within" if r.ok else "off", "pass" if r.ok else "fail"),
-                )
-                for r in told
-            ]
-    wrong = sum(f["verdict"] != "pass" for item in document for f in item["findings"])
-    off = sum(not r["ok"] for item in document for r in item["compared"])
-    study = Study(
+            for r in item["compared"]
+        ]
+    wrong = sum(f["verdict"] != "pass" for item in document["items"] for f in item["findings"])
+    off = sum(not r["ok"] for item in document["items"] for r in item["compared"])
+    numbers = Table("", ("Quantity", "Found", "Truth", "Apart", "Tolerance", ""), tuple(rows))
+    judged = Table("", ("Check", "Verdict", "Value", "Tolerance"), tuple(verdicts))
+    spent = Table("Processor seconds of one thread", ("", "Seconds", "Draws for the means"), tuple(costs))
+    return Study(
         name="the exact model at 4×64×64",
         answer=f"{len(verdicts) - wrong} of {len(verdicts)} verdicts pass, "
         f"{len(rows) - off} of {len(rows)} numbers are within their tolerance of the truth.",
@@ -301,24 +294,17 @@ def write_page(folder: Path) -> bool:
         "for noise-, v- and flow prediction. The truth is that of the oracles in NumPy, in the dimensions in which the "
         "latents differ.",
         sections=(
-            Section(
-                "Numbers and the truth",
-                tables=(Table("", ("Quantity", "Found", "Truth", "Apart", "Tolerance", ""), tuple(rows)),),
-            ),
-            Section("Verdicts", tables=(Table("", ("Check", "Verdict", "Value", "Tolerance"), tuple(verdicts)),)),
-            Section(
-                "What it cost",
-                tables=(
-                    Table("Processor seconds of one thread", ("", "Seconds", "Draws for the means"), tuple(costs)),
-                ),
-            ),
+            Section("Numbers and the truth", tables=(numbers,)),
+            Section("Verdicts", tables=(judged,)),
+            Section("What it cost", tables=(spent,)),
         ),
         command="python -m tests.stable_diffusion.full_size DIR",
         environment=environment(),
     )
-    write_study(study, {"schema": "afi-verify/sd-full-size/1", "items": document}, folder)
-    return not wrong + off
 
 
 if __name__ == "__main__":
-    raise SystemExit(int(not write_page(Path(sys.argv[1]))))
+    measured = measure()
+    study = make_study(measured)
+    write_study(study, measured, Path(sys.argv[1]))
+    raise SystemExit(int(study.tone != "pass"))
