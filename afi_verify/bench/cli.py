@@ -193,6 +193,10 @@ def margins(
         list[str] | None,
         typer.Option(metavar="NAME", help="Only claims and relations whose name holds this; can be repeated."),
     ] = None,
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="float32, whose margins are narrower, or float64; both when left out."),
+    ] = None,
     cases: Annotated[int, typer.Option(min=1, help="In each dimension; fewer where a case is costly.")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
@@ -212,16 +216,22 @@ def margins(
     """
     # Imported here so that --help answers at once.
     from afi_verify.bench.accuracy.console import show_progress
+    from afi_verify.bench.margins.measure import DTYPES
     from afi_verify.bench.margins.page import margins_study, misses
     from afi_verify.bench.margins.run import run_margins
     from afi_verify.report.study import write_study
     from afi_verify.runner import environment
 
     try:
+        if not set(dtype or ()) <= set(DTYPES):
+            raise ValueError(f"--dtype must be one of {', '.join(DTYPES)}.")
         with show_progress(quiet=as_json) as progress:
-            document = run_margins(claim or (), cases=cases, seed=seed, jobs=jobs, progress=progress, resume=resume)
+            document = run_margins(
+                claim or (), dtypes=dtype or DTYPES, cases=cases, seed=seed, jobs=jobs, progress=progress, resume=resume
+            )
         if report is not None:
             words = ["afi-verify", "bench", "margins", *(f"--claim={name}" for name in claim or ())]
+            words += [f"--dtype={name}" for name in dtype or ()]
             command = shlex.join([*words, "--cases", f"{cases}", "--seed", f"{seed}", "--report", "DIR"])
             page = write_study(margins_study(document, command, environment()), document, report)
             typer.echo(f"report: {page}", err=True)

@@ -29,7 +29,7 @@ ROW = {
 
 
 def document(*rows):
-    return {"wide": 10.0, "dimensions": [1, 2], "cases": 10, "seed": 0, "rows": list(rows)}
+    return {"wide": 10.0, "dimensions": [1, 2], "cases": 10, "dtypes": ["float32"], "seed": 0, "rows": list(rows)}
 
 
 def test_every_kind_of_claim_is_measured_where_it_is_drawn():

@@ -37,7 +37,8 @@ def margins_study(document: Mapping[str, Any], command: str, environment: dict[s
         lead=(
             f"Share of the cases, drawn as profile ci draws them, whose margin is above {document['wide']:g}: the "
             "nearest wrong formula of the claim's zoo is then that many times the limit away from the truth. "
-            f"{sum(row['cases'] for row in judged)} cases in {len(judged)} cells, seed {document['seed']}; half of the "
+            f"{sum(row['cases'] for row in judged)} cases in {len(judged)} cells, seed {document['seed']}, "
+            f"in {' and '.join(document['dtypes'])}; half of the "
             "cases of every cell are wanted."
         ),
         sections=(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from afi_properties.vacuity import DIMENSIONS, WIDE, MarginSummary, summarise
-from afi_verify.bench.margins.measure import Cell, cells_of, margins_in
+from afi_verify.bench.margins.measure import DTYPES, Cell, cells_of, margins_in
 
 SCHEMA = "afi-verify/margins/1"
 
@@ -28,6 +28,7 @@ class Row:
 def run_margins(
     claims: Sequence[str] = (),
     *,
+    dtypes: Sequence[str] = DTYPES,
     cases: int = 60,
     seed: int = 0,
     jobs: int = 1,
@@ -40,6 +41,8 @@ def run_margins(
     ----------
     claims
         Roles and labels of relations, or parts of them; all by default.
+    dtypes
+        Precisions: ``"float32"``, whose margins are the narrower ones, ``"float64"``, or both.
     cases
         At least so many in each cell; fewer where a case is costly.
     seed
@@ -58,7 +61,7 @@ def run_margins(
     OSError
         If that file cannot be read or written.
     """
-    every = cells_of(cases, seed)
+    every = [cell for cell in cells_of(cases, seed) if cell.dtype in ("", *dtypes)]
     for name in claims:
         if not any(name in cell.claim for cell in every):
             known = ", ".join(dict.fromkeys(cell.claim for cell in every))
@@ -77,6 +80,7 @@ def run_margins(
         "wide": WIDE,
         "dimensions": list(DIMENSIONS),
         "cases": cases,
+        "dtypes": list(dtypes),
         "seed": seed,
         "rows": [_record(found[cell]) for cell in cells],
     }
