@@ -16,7 +16,7 @@ from afi_properties.problem import Array, Problem
 from afi_properties.relation import MODELS, Relation
 from afi_properties.strategies import problem_from_id
 from afi_properties.trajectory import TrajectoryClaim
-from afi_properties.trajectory_cases import trajectory_problems
+from afi_properties.transport_cases import transport_problems
 from afi_verify.adapter import Adapter
 from afi_verify.backends import load_backend
 from afi_verify.errors import UnusableError
@@ -129,7 +129,7 @@ def _check_id(adapter: Adapter, role: str, label: str, problem: Problem) -> str:
 def _kind_of(claim: AnyClaim) -> str:
     """Return which kind of case a claim is checked on, as the ids of cases name it; one noise level is the usual."""
     if isinstance(claim, TrajectoryClaim):
-        return "flow" if claim.cases is trajectory_problems else "transport"
+        return "transport" if claim.cases is transport_problems else "flow"
     if isinstance(claim, Claim) and claim.random:
         return "training" if claim.answer == "head" else "estimate"
     return ""

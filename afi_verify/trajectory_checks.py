@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from afi_properties.problem import Problem
 from afi_properties.trajectory import TrajectoryClaim
-from afi_properties.trajectory_cases import simpler_trajectories, trajectory_problems, with_skew_epsilon
-from afi_properties.transport_cases import simpler_transports
+from afi_properties.trajectory_cases import simpler_trajectories, with_skew_epsilon
+from afi_properties.transport_cases import simpler_transports, transport_problems
 from afi_verify.backends import load_backend
 from afi_verify.examination import Kind
 from afi_verify.excuses import Excuses
@@ -119,7 +119,7 @@ def _simplest(
     """Return the first of some simpler problems that shows the same; what is broken or slow is not asked again."""
     if found.kind is not Kind.WRONG or found.problem.id is None:
         return found
-    simpler = simpler_trajectories if claim_of(subject).cases is trajectory_problems else simpler_transports
+    simpler = simpler_transports if claim_of(subject).cases is transport_problems else simpler_trajectories
     size, tried = _size(found.problem), 0
     for problem in simpler(found.problem):
         if _size(problem) >= size:

@@ -17,6 +17,8 @@ from afi_verify.stable_diffusion.products import Products
 
 def _run(*arguments: object):
     done = CliRunner().invoke(app, ["sd", *map(str, arguments)])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
     assert done.exit_code == 0, done.output
     return done
 

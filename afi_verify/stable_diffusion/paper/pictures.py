@@ -32,6 +32,7 @@ def gallery(caption: str, pictures: list[tuple[str, str]]) -> Gallery:
 def points(caption: str, values: list[dict[str, Any]], x: str, y: str, colour: str | None = None) -> Plot:
     """Return points of two columns, by colour of a third."""
     title_x, title_y = (name.replace("_", " ") for name in (x, y))
-    label = colour.replace("_", " ") if colour is not None else title_y
-    rows = [{**row, label: title_y if colour is None else f"{label} {row[colour]}"} for row in values]
-    return Plot(caption, Axis(title_x), Axis(title_y), series_of(rows, x, y, label, line=False))
+    # A column of its own: one called like y, as "loss" is, must not take its place.
+    names = [title_y if colour is None else f"{colour.replace('_', ' ')} {row[colour]}" for row in values]
+    rows = [{x: row[x], y: row[y], "": name} for row, name in zip(values, names, strict=True)]
+    return Plot(caption, Axis(title_x), Axis(title_y), series_of(rows, x, y, "", line=False))
