@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import hypothesis
@@ -177,4 +178,7 @@ def _run(body: Callable[[Problem], object], demand: Demand, cases: int, seed: in
     def test(problem: Problem) -> None:
         body(problem)
 
-    hypothesis.seed(seed)(settings(hypothesis.given(problems(demand))(test)))()
+    with warnings.catch_warnings():
+        # Such as that the code under test raised the limit of recursion: what it did is not the caller's concern.
+        warnings.simplefilter("ignore", hypothesis.errors.HypothesisWarning)
+        hypothesis.seed(seed)(settings(hypothesis.given(problems(demand))(test)))()

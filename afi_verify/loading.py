@@ -70,7 +70,7 @@ def load_adapters(path: str) -> list[Adapter]:
 def _line_of(error: BaseException, file: Path) -> str:
     traceback, line = error.__traceback__, None
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == str(file):
+        if Path(traceback.tb_frame.f_code.co_filename).absolute() == file.absolute():
             line = traceback.tb_lineno
         traceback = traceback.tb_next
     return f" (line {line})" if line is not None else ""
