@@ -180,6 +180,7 @@ def test_each_has_its_verdict_and_cause(hostile):
     assert judge(found, KINDS | DEADLY_KINDS) == {}
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # one of them lets a thread exit
 def test_what_leaves_the_process_alive_has_its_verdict_and_cause():
     from afi_verify import verify
     from afi_verify.loading import load_adapters
