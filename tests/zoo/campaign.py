@@ -69,15 +69,19 @@ class Done:
     accusations: tuple[Accusation, ...]
 
 
-def tasks_of(profile: str, seeds: range, groups: tuple[str, ...]) -> Iterator[Task]:
-    """Every subject with the first seed, then with the second: a part of a campaign is a campaign."""
+def tasks_of(profile: str, seeds: range, groups: tuple[str, ...], roles: tuple[str, ...] = ()) -> Iterator[Task]:
+    """Every subject with the first seed, then with the second: a part of a campaign is a campaign.
+
+    Of the innocents those of ``roles`` alone, if there are any.
+    """
     from afi_verify.shipped import ADAPTERS
 
     for seed in seeds:
         if "shipped" in groups:
             yield from (Task("shipped", a.name, a.dtype, profile, seed) for a in ADAPTERS)
         if "innocent" in groups:
-            tasks = [Task("innocent", a.name, dtype, profile, seed) for a in INNOCENTS.values() for dtype in a.dtypes]
+            animals = [a for a in INNOCENTS.values() if not roles or a.role in roles]
+            tasks = [Task("innocent", a.name, dtype, profile, seed) for a in animals for dtype in a.dtypes]
             yield from sorted(tasks, key=_sharing)
 
 
@@ -205,6 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", choices=list(PROFILES), default="quick", help="cases per check (default: quick)")
     parser.add_argument("--seeds", type=_seeds, default=range(0), metavar="A-B", help="none: only report the file")
     parser.add_argument("--groups", nargs="+", choices=("shipped", "innocent"), default=("shipped", "innocent"))
+    parser.add_argument("--roles", nargs="+", default=(), metavar="ROLE", help="of innocents these alone")
     parser.add_argument("--file", type=Path, required=True, help="JSON lines; what it holds is not done again")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write results.json and index.html into this folder")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="processes (default: 1)")
@@ -212,7 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.jobs < 1:
         parser.error("--jobs must be at least 1.")
     try:
-        run(list(tasks_of(options.profile, options.seeds, tuple(options.groups))), options.file, options.jobs)
+        tasks = list(tasks_of(options.profile, options.seeds, tuple(options.groups), tuple(options.roles)))
+        run(tasks, options.file, options.jobs)
     except ValueError as error:
         parser.error(str(error))
     from tests.zoo.campaign_page import describe, make_document, make_study
