@@ -36,6 +36,7 @@ BAND = 8.0
 """An error within so many RESOLUTIONs is called lost digits, not a wrong formula, where nothing can be refined; and a
 distance from the truth is real if it is so many times the last change."""
 
+_NEGLIGIBLE = 1e-3  # part of RESOLUTION below which neither a distance nor a change says anything
 _SLOWEST = 0.7  # observed order that still counts as 1
 _NO_NEARER = 0.8  # part of the distance from the truth that is left after doubling the steps
 _WHOLE = 0.3  # an observed order this near to a whole number is taken for it
@@ -177,6 +178,8 @@ def _look(answers: Sequence[Array], truth: Array, noise: Array, tolerance: Array
             away = (distance > BAND * (last_change + noise)) & (distance >= _NO_NEARER * before)
             wrong |= away & (distance > tolerance)
             stuck |= away & (distance <= tolerance)
+        # Rounding that differences amplify has no order, and does not matter.
+        right |= (best <= _NEGLIGIBLE * tolerance) & (change <= _NEGLIGIBLE * tolerance)
         # What does not depend on num_steps at all chooses its steps itself: see judge_answer.
         right |= (earlier == 0) & (change == 0) & (best <= tolerance)
     return _Look(right, wrong & ~right, stuck & ~right, change, best, order)

@@ -101,3 +101,10 @@ def test_right_answers_are_never_called_wrong():
         terms = size * rng.normal(size=(3, *TRUTH.shape))
         answers = [TRUTH + sum(c * (8 / n) ** (order + k) for k, c in enumerate(terms)) for n in STEPS]
         assert judge(answers).limit in (Limit.RIGHT, Limit.OPEN)
+
+
+def test_amplified_rounding_near_the_truth_is_no_slow_convergence():
+    # As of finite differences of the flow: the changes do not shrink, and are a thousand times what rounding explains.
+    rng = np.random.default_rng(0)
+    answers = [TRUTH * (1 + 1e-9 * rng.standard_normal(TRUTH.shape)) for _ in STEPS]
+    assert judge(answers).limit is Limit.RIGHT
