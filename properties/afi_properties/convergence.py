@@ -11,7 +11,7 @@ answers. The answers, their extrapolations, and these once more extrapolated are
   can be small by chance, this must be so twice in a row.
 
 So a pass says: the limit is within RESOLUTION of the truth, and the answers approach it with order 1 or more (0.7, as
-observed). It does not say how many steps are enough.
+observed), or are within a tenth of RESOLUTION in the end. It does not say how many steps are enough.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ BAND = 8.0
 """An error within so many RESOLUTIONs is called lost digits, not a wrong formula, where nothing can be refined; and a
 distance from the truth is real if it is so many times the last change."""
 
-_NEGLIGIBLE = 1e-3  # part of RESOLUTION below which neither a distance nor a change says anything
+_NEAR = 0.1  # part of RESOLUTION: what has come so near in the end may have come slowly
 _SLOWEST = 0.7  # observed order that still counts as 1
 _NO_NEARER = 0.8  # part of the distance from the truth that is left after doubling the steps
 _WHOLE = 0.3  # an observed order this near to a whole number is taken for it
@@ -108,6 +108,9 @@ def judge_limit(
     if last:
         # Near the truth and hardly moving, if in no regular way: an error that changes its sign has no order.
         right = right | (~wrong & ~slow & ~stuck & (now.distance <= tolerance) & (now.change <= tolerance / 2))
+        # So near that the order says nothing: that of rounding, which differences amplify, or of two terms that cancel.
+        near = ~wrong & ~stuck & (now.distance <= _NEAR * tolerance) & (now.change <= _NEAR * tolerance)
+        right, slow = right | near, slow & ~near
     limit = Limit.OPEN
     if wrong.any():
         limit, worst = Limit.WRONG, np.where(wrong, now.distance / scale, -1)
@@ -178,8 +181,6 @@ def _look(answers: Sequence[Array], truth: Array, noise: Array, tolerance: Array
             away = (distance > BAND * (last_change + noise)) & (distance >= _NO_NEARER * before)
             wrong |= away & (distance > tolerance)
             stuck |= away & (distance <= tolerance)
-        # Rounding that differences amplify has no order, and does not matter.
-        right |= (best <= _NEGLIGIBLE * tolerance) & (change <= _NEGLIGIBLE * tolerance)
         # What does not depend on num_steps at all chooses its steps itself: see judge_answer.
         right |= (earlier == 0) & (change == 0) & (best <= tolerance)
     return _Look(right, wrong & ~right, stuck & ~right, change, best, order)

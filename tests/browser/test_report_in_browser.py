@@ -60,6 +60,7 @@ def test_a_deep_link_opens_a_check_and_draws_its_plot(open_page, report):
     check.get_by_role("button", name="by dimension").click()
     assert check.locator(".picture-box .worst .mark").count() == 5
     check.get_by_text("Numbers of this plot").click()
+    check.locator(".numbers tbody tr").first.wait_for()  # they are written once it is open
     assert check.locator(".numbers tbody tr").count() == 5
 
 
@@ -67,6 +68,7 @@ def test_an_error_that_is_not_finite_is_a_triangle(open_page, report):
     page = open_page(report, "#a1-c6")
     assert page.locator("#a1-c6 .picture-box .worst .mark.edge").count() == 10
     page.locator("#a1-c6").get_by_text("Numbers of this plot").click()
+    page.locator("#a1-c6 .numbers tbody tr").first.wait_for()
     assert "∞" in page.locator("#a1-c6 .numbers tbody").inner_text()
 
 
